@@ -1,0 +1,216 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// cause says why a connection reads the log.
+type cause string
+
+const (
+	resumed    cause = "resumed"     // the connection is new
+	fellBehind cause = "fell behind" // its socket was blocked
+)
+
+// catchUp is the part of a connection that reads the log.
+type catchUp struct {
+	cause   cause
+	pending bool // a page is being read
+	stale   bool // the page being read is of memberships that have changed
+	replay  Replay
+	running bool
+}
+
+// maxReplayTraces bounds the span links of a replay: 128 of them were measured
+// at 25 µs and 60 KB.
+const maxReplayTraces = 32
+
+func (c *connection) resume(after notifications.Position) {
+	if c.phase != joined {
+		return
+	}
+	c.setLast(after)
+	if c.desk.options.Reader == nil {
+		c.phase = live
+		return
+	}
+	c.phase = catching
+	c.read(resumed)
+}
+
+// read asks for the next page after last, unless one is on its way or the
+// socket has not taken the one before.
+func (c *connection) read(why cause) {
+	u := &c.catchUp
+	if u.pending || c.blocked {
+		return
+	}
+	if !u.running {
+		u.running = true
+		u.replay = Replay{
+			Connection: c.handle.id, User: c.member.User, Resumed: why == resumed,
+			After: c.last, Started: c.desk.now,
+		}
+	}
+	u.cause, u.pending, u.stale = why, true, false
+	c.desk.shared.request(&reading{
+		handle:      c.handle,
+		codec:       c.member.Codec,
+		sink:        c.member.Sink,
+		until:       c.handle.joinedAt,
+		memberships: c.member.memberships(),
+		after:       c.last,
+	})
+}
+
+// page takes one page over and decides what is next: another one when the
+// socket has taken this, or life.
+func (c *connection) page(m *page) {
+	u := &c.catchUp
+	u.pending = false
+	switch {
+	case c.phase != catching:
+		return
+	case m.err != nil:
+		c.log().Warn("log cannot be read, will try again", slog.Any("error", m.err))
+		c.handle.retry = true
+		return
+	case u.stale:
+		c.read(u.cause)
+		return
+	}
+	if m.events > 0 {
+		c.put(m.frames)
+	}
+	c.setLast(max(c.last, m.upTo))
+	u.replay.Events += m.events
+	u.replay.Bytes += len(m.frames)
+	u.replay.Traces = append(u.replay.Traces, m.traces[:min(len(m.traces), maxReplayTraces-len(u.replay.Traces))]...)
+	if m.complete && c.missed <= c.last {
+		c.caughtUp()
+		return
+	}
+	// Ask for the next page when this one has been written, which flush does.
+	if m.events == 0 {
+		c.read(u.cause)
+	}
+}
+
+func (c *connection) caughtUp() {
+	u := &c.catchUp
+	c.phase = live
+	c.setBehind(-1)
+	u.running = false
+	u.replay.UpTo, u.replay.Ended = c.last, c.desk.now
+	if u.replay.Events > 0 || u.replay.Resumed {
+		c.desk.options.Observer.Replayed(u.replay)
+	}
+	u.replay = Replay{}
+}
+
+// relapse is told after a failure of the shard, when events may have been lost
+// on their way here, and when the log could not be read: it is read from the
+// last event that was not lost.
+func (c *connection) relapse() {
+	c.handle.retry = false
+	switch {
+	case c.desk.options.Reader == nil:
+	case c.phase == live:
+		c.swept = c.desk.ring.head()
+		c.phase = catching
+		c.read(fellBehind)
+	case c.phase == catching:
+		c.read(c.catchUp.cause)
+	}
+}
+
+func (c *connection) enter(m *enter) {
+	if _, member := c.member.Groups[m.group]; member {
+		return
+	}
+	if c.member.Groups == nil {
+		c.member.Groups = make(map[string]notifications.Position)
+	}
+	c.member.Groups[m.group] = m.since
+	c.catchUp.stale = true
+}
+
+func (c *connection) exit(m *exit) {
+	delete(c.member.Groups, m.group)
+	c.catchUp.stale = true
+}
+
+// reading is the order for one page. It carries all a reader goroutine needs,
+// so that it never looks into an actor.
+type reading struct {
+	handle      *Connection
+	codec       protocol.Codec
+	sink        Sink
+	memberships []notifications.Membership
+	after       notifications.Position
+	// until is the end of the log when the connection joined: events up to it
+	// were missed, later ones are merely late.
+	until notifications.Position
+}
+
+// fetch reads and encodes one page. It runs on a reader goroutine.
+func (r *reading) fetch(ctx context.Context, o *Options) *page {
+	head := o.Reader.State()
+	found, err := o.Reader.Read(ctx, notifications.Query{
+		Hub: o.Hub, After: r.after, Memberships: r.memberships, Limit: o.PageEvents, Bytes: o.PageBytes,
+	})
+	p := &page{handle: r.handle, upTo: found.UpTo, complete: found.UpTo >= head.Last, err: err}
+	if err != nil {
+		return p
+	}
+	var records []byte
+	for _, e := range found.Entries {
+		var mark replayed
+		if e.Position <= r.until {
+			mark = fromHistory
+		}
+		encoded, err := r.codec.Append(records, invocation(e, head.Epoch, mark))
+		if err != nil {
+			o.Logger.ErrorContext(ctx, "event cannot be encoded", slog.Uint64("position", uint64(e.Position)), slog.Any("error", err))
+			continue
+		}
+		records = encoded
+		p.events++
+		if e.Event.TraceParent != "" && len(p.traces) < maxReplayTraces {
+			p.traces = append(p.traces, e.Event.TraceParent)
+		}
+	}
+	if len(records) > 0 {
+		p.frames = r.sink.Frame(nil, records)
+	}
+	return p
+}
+
+// readTimeout bounds one page; a reader that waits longer for the log tries
+// again later and lets others have its place.
+const readTimeout = 10 * time.Second
+
+// readPages is a reader goroutine of the system.
+func (s *System) readPages(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			r := s.nextReading()
+			if r == nil {
+				continue
+			}
+			bounded, cancel := context.WithTimeout(ctx, readTimeout)
+			p := r.fetch(bounded, s.options)
+			cancel()
+			r.handle.shard.post(p)
+			s.rouse()
+		}
+	}
+}

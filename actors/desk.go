@@ -1,0 +1,119 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"tidings/notifications"
+)
+
+// desk is what a shard and the inline actors below it have in common. All of
+// them run on the shard's goroutine, so nothing here needs a lock.
+type desk struct {
+	options *Options
+	shard   int
+	now     time.Time // of the message the shard is handling
+	ring    ring
+	gauges  *gauges
+	shared  *System
+
+	dirty []*actor.PID  // connections with something to write, see shard.settle
+	gone  []*Connection // connections that have ended on their own
+
+	// connection is the recipe of every connection actor; joining is the one
+	// that is being made. One recipe for all saves half a kilobyte each.
+	connection *actor.Props
+	joining    *Connection
+}
+
+// ring holds the parcels for everyone that some connection has not been given.
+type ring struct {
+	base    uint64 // number of parcels[0]
+	parcels []*parcel
+}
+
+func (r *ring) head() uint64             { return r.base + uint64(len(r.parcels)) }
+func (r *ring) at(number uint64) *parcel { return r.parcels[number-r.base] }
+
+func (r *ring) push(p *parcel) { r.parcels = append(r.parcels, p) }
+
+// dropTo forgets the parcels below number and returns them.
+func (r *ring) dropTo(number uint64) []*parcel {
+	n := number - r.base
+	dropped := r.parcels[:n:n]
+	r.parcels = r.parcels[n:]
+	if len(r.parcels) == 0 {
+		r.parcels = nil
+	}
+	r.base = number
+	return dropped
+}
+
+// The messages of the package. A parcel is a message, too.
+type (
+	// batch is what the next stretch of the log has for a shard.
+	batch struct{ parcels []*parcel }
+	// join adds a connection; reply gets nil or why not.
+	join struct {
+		handle *Connection
+		reply  chan<- error
+	}
+	// leave removes a connection.
+	leave struct{ handle *Connection }
+	// resume starts the catching up of a connection that has joined.
+	resume struct {
+		handle *Connection
+		after  notifications.Position
+	}
+	// enter and exit change the groups of a connection.
+	enter struct {
+		handle *Connection
+		group  string
+		since  notifications.Position
+		reply  chan<- error
+	}
+	exit struct {
+		handle *Connection
+		group  string
+		reply  chan<- error
+	}
+	// answer is a message of the session for its own browser, control a frame
+	// of the transport itself.
+	answer struct {
+		handle *Connection
+		parcel *parcel
+	}
+	control struct {
+		handle *Connection
+		frame  []byte
+	}
+	// hangUp ends a connection after what is queued has been written.
+	hangUp struct {
+		handle *Connection
+		reason string
+		last   *parcel // the Close record, or nil
+	}
+	// drained says that the socket has taken what it could not take at once.
+	drained struct {
+		handle *Connection
+		err    error
+	}
+	// page is what a catch-up reader found.
+	page struct {
+		handle   *Connection
+		frames   []byte
+		events   int
+		traces   []string
+		upTo     notifications.Position
+		complete bool // the log had nothing beyond when it was read
+		err      error
+	}
+	// tick comes once a second, sweep as long as the ring is not empty.
+	tick  struct{}
+	sweep struct{}
+	// flush, relapse and ping are sent by the shard to its connections.
+	flush   struct{}
+	relapse struct{}
+	ping    struct{ parcel *parcel }
+)

@@ -1,0 +1,202 @@
+package actors
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// Member is a connection that asks to be delivered to.
+type Member struct {
+	// ID is the public connection id, unique in the system.
+	ID string
+	// User is the user id, or empty for an anonymous connection, which hears
+	// no personal events.
+	User  string
+	Roles []string
+	// Groups are joined from the beginning, each with the position from which
+	// its history counts.
+	Groups map[string]notifications.Position
+	Codec  protocol.Codec
+	Sink   Sink
+	// After is the position the connection has everything up to; Resume may
+	// still change it.
+	After notifications.Position
+	// First is written before anything else: the answer to the handshake.
+	First []byte
+	// Expires ends the connection at that time; zero = never.
+	Expires time.Time
+}
+
+// cells are the recipients of m that a shard keeps a cell for.
+func (m *Member) cells() []notifications.Recipient {
+	cells := make([]notifications.Recipient, 0, len(m.Roles)+len(m.Groups))
+	seen := make(map[string]bool, len(m.Roles))
+	for _, role := range m.Roles {
+		if !seen[role] {
+			seen[role] = true
+			cells = append(cells, notifications.ToRole(role))
+		}
+	}
+	for name := range m.Groups {
+		cells = append(cells, notifications.ToGroup(name))
+	}
+	return cells
+}
+
+// memberships are all recipients whose events m may read.
+func (m *Member) memberships() []notifications.Membership {
+	all := []notifications.Membership{{Recipient: notifications.ToEveryone()}}
+	if m.User != "" {
+		all = append(all, notifications.Membership{Recipient: notifications.ToUser(m.User)})
+	}
+	for _, r := range m.cells() {
+		membership := notifications.Membership{Recipient: r}
+		if r.Kind == notifications.Group {
+			membership.Since = m.Groups[r.Key]
+		}
+		all = append(all, membership)
+	}
+	return all
+}
+
+// Connection is a connection that has joined, as its session sees it. Its
+// methods are safe for concurrent use.
+type Connection struct {
+	id      string
+	shard   *door
+	now     func() time.Time
+	expires time.Time
+	// joinedAt is the end of the log when the connection joined.
+	joinedAt notifications.Position
+
+	position atomic.Uint64
+	heard    atomic.Int64 // Unix nanoseconds
+	pinged   atomic.Bool
+	left     atomic.Bool
+	done     chan struct{}
+	once     sync.Once
+
+	// Read and written on the shard's goroutine only.
+	member *Member
+	name   string
+	pid    *actor.PID
+	wrote  time.Time
+	retry  bool // the log could not be read
+}
+
+// ID is the public connection id.
+func (c *Connection) ID() string { return c.id }
+
+// Position is the highest position whose event was handed to the socket.
+func (c *Connection) Position() notifications.Position {
+	return notifications.Position(c.position.Load())
+}
+
+// Done is closed when the connection is no longer delivered to.
+func (c *Connection) Done() <-chan struct{} { return c.done }
+
+// Send queues a message of the connection's own – a completion, a stream item –
+// behind what is queued already. It waits while the shard is busy and returns
+// [ErrGone] when there is nobody to send to.
+func (c *Connection) Send(ctx context.Context, m protocol.Message) error {
+	return c.shard.command(ctx, c, &answer{c, &parcel{message: protocol.Share(m)}})
+}
+
+// Control queues a frame of the transport itself, such as a pong, between two
+// other frames. It never waits; a frame that finds the shard busy is dropped.
+func (c *Connection) Control(frame []byte) {
+	select {
+	case c.shard.slots <- struct{}{}:
+		c.shard.post(&control{c, frame})
+	default:
+	}
+}
+
+// Resume starts delivery: what the log holds after that position first, then
+// what comes. Events are not delivered before.
+func (c *Connection) Resume(ctx context.Context, after notifications.Position) error {
+	return c.shard.command(ctx, c, &resume{c, after})
+}
+
+// JoinGroup returns when the connection is a member; joining twice is once.
+// since is the position from which the history of the group counts for it.
+func (c *Connection) JoinGroup(ctx context.Context, name string, since notifications.Position) error {
+	reply := make(chan error, 1)
+	return c.ask(ctx, &enter{c, name, since, reply}, reply)
+}
+
+// LeaveGroup returns when the connection hears the group no more.
+func (c *Connection) LeaveGroup(ctx context.Context, name string) error {
+	reply := make(chan error, 1)
+	return c.ask(ctx, &exit{c, name, reply}, reply)
+}
+
+func (c *Connection) ask(ctx context.Context, message any, reply <-chan error) error {
+	if err := c.shard.command(ctx, c, message); err != nil {
+		return err
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-c.done:
+		return ErrGone
+	case <-c.shard.system.closed:
+		return ErrGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Heard says that something has arrived from the client.
+func (c *Connection) Heard() { c.heard.Store(c.now().UnixNano()) }
+
+// Pinged says that the client has pinged: from now on its silence counts.
+func (c *Connection) Pinged() {
+	c.Heard()
+	c.pinged.Store(true)
+}
+
+// Close lets what is queued go out, then m, and ends the connection for that
+// reason. It does not wait for the end; see Done.
+func (c *Connection) Close(ctx context.Context, reason string, m *protocol.Close) error {
+	return c.shard.command(ctx, c, &hangUp{c, reason, closeRecord(m)})
+}
+
+// Leave takes the connection out of the system: its reader has ended. Nothing
+// is written any more. Leaving twice is once.
+func (c *Connection) Leave() {
+	if c.left.CompareAndSwap(false, true) {
+		c.shard.system.unlist(c)
+		c.shard.post(&leave{c})
+	}
+}
+
+// drained is called by the sink.
+func (c *Connection) drained(err error) { c.shard.post(&drained{c, err}) }
+
+// over marks the end of the actor.
+func (c *Connection) over() { c.once.Do(func() { close(c.done) }) }
+
+// userKey is the key of the connection's user in its shard; every anonymous
+// connection is a user of its own, under a key no user id can have.
+func (c *Connection) userKey() string {
+	if c.member.User == "" {
+		return "\x00" + c.id
+	}
+	return c.member.User
+}
+
+func (c *Connection) timedOut(now time.Time, limit time.Duration) bool {
+	return c.pinged.Load() && now.UnixNano()-c.heard.Load() > int64(limit)
+}
+
+func (c *Connection) expired(now time.Time) bool {
+	return !c.expires.IsZero() && !now.Before(c.expires)
+}

@@ -1,0 +1,347 @@
+package actors
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// shard is the actor of one delivering goroutine. Everything below it – users,
+// group cells, connections – runs inline, so what it does to them is done when
+// its call returns.
+type shard struct {
+	desk  *desk
+	door  *door
+	self  *actor.PID
+	props propsOf
+
+	users map[string]*userSeat
+	order []*userSeat // for the sweep
+	cells map[notifications.Recipient]*cellSeat
+	conns map[string]*Connection
+
+	pass     int    // users of order the running sweep has brought to head
+	passEnd  uint64 // head of the ring when the pass began
+	sweeping bool
+	stopping bool
+	names    uint64
+
+	failures []time.Time // of the last minute
+}
+
+// userSeat and cellSeat are what the shard knows of an actor below it.
+type userSeat struct {
+	pid         *actor.PID
+	key         string
+	index       int // in order
+	connections int
+}
+
+type cellSeat struct {
+	pid     *actor.PID
+	members int
+}
+
+// Receive is the table of contents. A panic loses the message, so what it had
+// for the connections is read from the log instead.
+func (s *shard) Receive(ctx actor.Context) {
+	s.self = ctx.Self()
+	s.desk.now = s.desk.options.Now()
+	if metered(ctx.Message()) {
+		<-s.door.slots
+	}
+	switch ctx.Message().(type) {
+	case *actor.Stopping:
+		s.stopping = true
+	case *actor.Stopped:
+		close(s.door.stopped)
+	}
+	if s.stopping {
+		return // those below end by themselves, and none is left to talk to
+	}
+	defer s.rescue(ctx)
+	s.handle(ctx)
+	s.settle(ctx)
+}
+
+func (s *shard) handle(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *batch:
+		s.walk(ctx, m)
+	case *parcel:
+		s.route(ctx, m)
+	case *sweep:
+		s.sweep(ctx)
+	case *join:
+		s.join(ctx, m)
+	case *leave:
+		s.leave(ctx, m.handle)
+	case *enter:
+		m.reply <- s.enter(ctx, m)
+	case *exit:
+		m.reply <- s.exit(ctx, m)
+	case *tick:
+		s.door.ticking.Store(false)
+		s.tick(ctx)
+	default:
+		if to := addressee(m); to != nil && to.pid != nil {
+			ctx.Send(to.pid, m)
+		}
+	}
+}
+
+// addressee is the connection a message is for that the shard only passes on.
+func addressee(message any) *Connection {
+	switch m := message.(type) {
+	case *answer:
+		return m.handle
+	case *control:
+		return m.handle
+	case *resume:
+		return m.handle
+	case *hangUp:
+		return m.handle
+	case *drained:
+		return m.handle
+	case *page:
+		return m.handle
+	default:
+		return nil
+	}
+}
+
+// metered tells whether a message holds one of the door's slots.
+func metered(message any) bool {
+	switch message.(type) {
+	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// walk hands a batch out in the order of the log.
+func (s *shard) walk(ctx actor.Context, b *batch) {
+	defer func() { s.door.credits <- struct{}{} }()
+	for _, p := range b.parcels {
+		s.route(ctx, p)
+	}
+	s.settle(ctx)
+	for _, p := range b.parcels {
+		if p.to[0].Kind != notifications.Everyone {
+			p.finish(s.desk.options.Now())
+		}
+	}
+}
+
+func (s *shard) route(ctx actor.Context, p *parcel) {
+	for _, to := range p.to {
+		switch to.Kind {
+		case notifications.User:
+			if seat := s.users[to.Key]; seat != nil {
+				ctx.Send(seat.pid, p)
+			}
+		case notifications.Role, notifications.Group:
+			if seat := s.cells[to]; seat != nil {
+				ctx.Send(seat.pid, p)
+			}
+		case notifications.Connection:
+			if handle := s.conns[to.Key]; handle != nil {
+				ctx.Send(handle.pid, p)
+			}
+		case notifications.Everyone:
+			s.desk.ring.push(p)
+			s.startSweep(ctx)
+		}
+	}
+}
+
+// settle flushes what the message has queued and removes whom it has ended.
+func (s *shard) settle(ctx actor.Context) {
+	for _, pid := range s.desk.dirty {
+		ctx.Send(pid, &flush{})
+	}
+	clear(s.desk.dirty)
+	s.desk.dirty = s.desk.dirty[:0]
+	for _, handle := range s.desk.gone {
+		s.leave(ctx, handle)
+	}
+	clear(s.desk.gone)
+	s.desk.gone = s.desk.gone[:0]
+}
+
+func (s *shard) join(ctx actor.Context, m *join) {
+	member := m.handle.member
+	if _, taken := s.conns[member.ID]; taken {
+		m.reply <- fmt.Errorf("join %s: connection id is in use", member.ID)
+		return
+	}
+	key := m.handle.userKey()
+	seat := s.users[key]
+	if seat == nil {
+		seat = &userSeat{key: key, index: len(s.order)}
+		pid, err := ctx.SpawnNamed(s.props.user, s.name("user"))
+		if err != nil {
+			m.reply <- fmt.Errorf("join %s: %w", member.ID, err)
+			return
+		}
+		seat.pid = pid
+		s.users[key] = seat
+		s.order = append(s.order, seat)
+		s.desk.gauges.users.Add(1)
+	}
+	seat.connections++
+	s.conns[member.ID] = m.handle
+	s.desk.gauges.connections.Add(1)
+	m.handle.name = s.name("connection")
+	ctx.Send(seat.pid, m)
+	for _, r := range member.cells() {
+		s.addTo(ctx, r, m.handle)
+	}
+	m.reply <- nil
+}
+
+// name is the address of a new actor. It holds no user id: addresses reach
+// logs.
+func (s *shard) name(kind string) string {
+	s.names++
+	return kind + "/" + strconv.FormatUint(s.names, 36)
+}
+
+func (s *shard) addTo(ctx actor.Context, r notifications.Recipient, handle *Connection) {
+	seat := s.cells[r]
+	if seat == nil {
+		pid, err := ctx.SpawnNamed(s.props.group, s.name("group"))
+		if err != nil {
+			panic(err) // names are counted, so this cannot be
+		}
+		seat = &cellSeat{pid: pid}
+		s.cells[r] = seat
+		s.desk.gauges.groups.Add(1)
+	}
+	seat.members++
+	ctx.Send(seat.pid, &admit{handle})
+}
+
+func (s *shard) removeFrom(ctx actor.Context, r notifications.Recipient, handle *Connection) {
+	seat := s.cells[r]
+	if seat == nil {
+		return
+	}
+	ctx.Send(seat.pid, &dismiss{handle})
+	if seat.members--; seat.members == 0 {
+		delete(s.cells, r)
+		ctx.Stop(seat.pid)
+		s.desk.gauges.groups.Add(-1)
+	}
+}
+
+// maxGroups bounds the groups of one connection.
+const maxGroups = 1024
+
+func (s *shard) enter(ctx actor.Context, m *enter) error {
+	groups := m.handle.member.Groups
+	switch _, in := groups[m.group]; {
+	case s.conns[m.handle.id] != m.handle:
+		return ErrGone
+	case in:
+		return nil
+	case len(groups) >= maxGroups:
+		return fmt.Errorf("join group: a connection may be in %d groups", maxGroups)
+	}
+	ctx.Send(m.handle.pid, m)
+	s.addTo(ctx, notifications.ToGroup(m.group), m.handle)
+	return nil
+}
+
+func (s *shard) exit(ctx actor.Context, m *exit) error {
+	if s.conns[m.handle.id] != m.handle {
+		return ErrGone
+	}
+	if _, in := m.handle.member.Groups[m.group]; in {
+		ctx.Send(m.handle.pid, m)
+		s.removeFrom(ctx, notifications.ToGroup(m.group), m.handle)
+	}
+	return nil
+}
+
+// leave removes a connection and whom it leaves alone. Passivation is the
+// shard's: nobody else can have mail for them in flight.
+func (s *shard) leave(ctx actor.Context, handle *Connection) {
+	if s.conns[handle.id] != handle {
+		return
+	}
+	delete(s.conns, handle.id)
+	s.desk.gauges.connections.Add(-1)
+	for _, r := range handle.member.cells() {
+		s.removeFrom(ctx, r, handle)
+	}
+	seat := s.users[handle.userKey()]
+	ctx.Send(seat.pid, &leave{handle})
+	if seat.connections--; seat.connections == 0 {
+		delete(s.users, seat.key)
+		s.unseat(seat)
+		ctx.Stop(seat.pid)
+		s.desk.gauges.users.Add(-1)
+	}
+}
+
+// tick looks after silence, timeouts and expiry: one wheel for the shard
+// instead of timers for each connection.
+func (s *shard) tick(ctx actor.Context) {
+	o, now := s.desk.options, s.desk.now
+	ping := &ping{parcel: &parcel{message: protocol.Share(&protocol.Ping{})}}
+	for _, handle := range s.conns {
+		switch {
+		case handle.timedOut(now, o.ClientTimeout):
+			ctx.Send(handle.pid, &hangUp{handle, ReasonTimeout, closeRecord(&protocol.Close{
+				Error: "Connection closed with an error.", AllowReconnect: true,
+			})})
+		case handle.expired(now):
+			ctx.Send(handle.pid, &hangUp{handle, ReasonAuthExpired, closeRecord(&protocol.Close{AllowReconnect: true})})
+		case now.Sub(handle.wrote) >= o.KeepAlive:
+			ctx.Send(handle.pid, ping)
+		}
+		if handle.retry {
+			ctx.Send(handle.pid, &relapse{})
+		}
+	}
+	s.failures = slices.DeleteFunc(s.failures, func(at time.Time) bool { return now.Sub(at) > time.Minute })
+}
+
+// rescue keeps a shard going after a panic in its own code: connections that
+// were live read on from the log, because the message is lost. A shard that
+// keeps failing ends the node.
+func (s *shard) rescue(ctx actor.Context) {
+	reason := recover()
+	if reason == nil {
+		return
+	}
+	s.desk.options.Logger.Error("shard failed",
+		slog.Int("shard", s.desk.shard), slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+	s.failures = append(s.failures, s.desk.now)
+	if len(s.failures) > maxFailures {
+		s.desk.shared.fail(fmt.Errorf("shard %d keeps failing: %v", s.desk.shard, reason))
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case *join:
+		m.reply <- ErrGone
+	case *enter:
+		m.reply <- ErrGone
+	case *exit:
+		m.reply <- ErrGone
+	}
+	for _, handle := range s.conns {
+		ctx.Send(handle.pid, &relapse{})
+	}
+	s.settle(ctx)
+}

@@ -1,0 +1,80 @@
+package actors
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// gauges are the figures of a system that are kept while it runs.
+type gauges struct {
+	connections, users, groups, lagging, dropped, overflow atomic.Int64
+}
+
+// propsOf holds the recipes of the actors that a shard makes.
+type propsOf struct {
+	user, group *actor.Props
+}
+
+// The throughputs of dispatchers: messages before the goroutine yields.
+const (
+	shardThroughput  = 300
+	inlineThroughput = 1 << 20 // its shard yields
+)
+
+// inlineMailbox bounds what an inline actor may have waiting. It has mail
+// waiting only while it handles some, so a few places are enough.
+const inlineMailbox = 256
+
+// inline makes an actor run on the goroutine of its sender, the shard.
+func inline(d *desk) []actor.PropsOption {
+	return []actor.PropsOption{
+		actor.WithDispatcher(actor.NewSynchronizedDispatcher(inlineThroughput)),
+		actor.WithMailbox(newMailbox(inlineMailbox, &d.gauges.overflow)),
+		actor.WithReceiverMiddleware(logPanic(d.options.Logger)),
+		actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, stopIt)),
+	}
+}
+
+// stopIt is the rule for connections: the socket cannot be made again, the
+// browser comes back and the log replays. resumeIt is the rule for users and
+// groups, which hold nothing but their connections.
+func stopIt(any) actor.Directive   { return actor.StopDirective }
+func resumeIt(any) actor.Directive { return actor.ResumeDirective }
+
+// logPanic logs a panic with its stack, which the library does not, and hands
+// it on to the supervisor. A panic while an actor stops is swallowed: the
+// library would revive the actor or never tell its parent.
+func logPanic(logger *slog.Logger) actor.ReceiverMiddleware {
+	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			defer func() {
+				reason := recover()
+				if reason == nil {
+					return
+				}
+				logger.Error("actor failed", slog.String("actor", ctx.Self().GetId()),
+					slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+				switch envelope.Message.(type) {
+				case *actor.Stopping, *actor.Stopped:
+				default:
+					panic(reason)
+				}
+			}()
+			next(ctx, envelope)
+		}
+	}
+}
+
+// newActorSystem makes one of the library's systems silent: it logs the bodies
+// of messages, and its failures are logged by logPanic.
+func newActorSystem() *actor.ActorSystem {
+	return actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		// The throttle of its dead letter log keeps a goroutine for this long.
+		actor.WithDeadLetterThrottleInterval(time.Nanosecond),
+	)
+}

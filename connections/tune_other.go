@@ -1,0 +1,8 @@
+//go:build !linux
+
+package connections
+
+import "syscall"
+
+// tune has nothing to set on this system.
+func tune(syscall.RawConn) {}

@@ -1,0 +1,121 @@
+package roles
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Anyone is, in a policy, every authenticated caller.
+const Anyone = "*"
+
+// Policy says which roles may invoke which hub method and emit to which
+// recipients. It is made once and read by all; there is no other place where
+// such a decision is made.
+type Policy struct {
+	hubs map[string]hubPolicy
+	emit map[string][]string // kind of recipient → roles
+}
+
+// hubPolicy holds the roles of methods, in lower case.
+type hubPolicy struct {
+	methods   map[string][]string
+	otherwise []string
+}
+
+// policyFile is the YAML form.
+type policyFile struct {
+	// Hubs: hub → method → roles; the method "*" stands for all others.
+	Hubs map[string]map[string][]string `yaml:"hubs"`
+	// Emit: kind of recipient (user, role, group, everyone) → roles. Everybody
+	// may emit to themselves.
+	Emit map[string][]string `yaml:"emit"`
+}
+
+// DefaultPolicy lets emitters and admins emit, admins alone to everyone, and
+// every authenticated caller do the rest.
+func DefaultPolicy() *Policy {
+	emitters, admins := []string{"emitter", "admin"}, []string{"admin"}
+	return &Policy{
+		hubs: map[string]hubPolicy{"notifications": {
+			methods: map[string][]string{
+				"sendpersonalnotification": emitters,
+				"broadcasttorole":          emitters,
+				"broadcasttogroup":         emitters,
+				"broadcasttoall":           admins,
+			},
+			otherwise: []string{Anyone},
+		}},
+		emit: map[string][]string{"user": emitters, "role": emitters, "group": emitters, "everyone": admins},
+	}
+}
+
+// ParsePolicy reads the YAML form. What it leaves out keeps its default;
+// unknown keys are errors.
+func ParsePolicy(text []byte) (*Policy, error) {
+	var file policyFile
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	p := DefaultPolicy()
+	for hub, methods := range file.Hubs {
+		h, known := p.hubs[hub]
+		if !known {
+			h = hubPolicy{methods: map[string][]string{}, otherwise: []string{Anyone}}
+		}
+		for method, allowed := range methods {
+			if method == "*" {
+				h.otherwise = allowed
+				continue
+			}
+			h.methods[strings.ToLower(method)] = allowed
+		}
+		p.hubs[hub] = h
+	}
+	for kind, allowed := range file.Emit {
+		if _, known := p.emit[kind]; !known {
+			return nil, fmt.Errorf("policy: emit: unknown kind of recipient %q, want one of %s",
+				kind, strings.Join(slices.Sorted(maps.Keys(p.emit)), ", "))
+		}
+		p.emit[kind] = allowed
+	}
+	return p, nil
+}
+
+// MayInvoke tells whether the caller may invoke a method of a hub. Methods are
+// named without regard to case, as clients do.
+func (p *Policy) MayInvoke(who Principal, hub, method string) bool {
+	h, known := p.hubs[hub]
+	if !known {
+		return true // a hub of the application: its own filters decide
+	}
+	allowed, known := h.methods[strings.ToLower(method)]
+	if !known {
+		allowed = h.otherwise
+	}
+	return permits(allowed, who)
+}
+
+// MayEmit tells whether the caller may emit an event to a recipient. Everybody
+// may emit to themselves.
+func (p *Policy) MayEmit(who Principal, kind, key string) bool {
+	if kind == "user" && key == who.UserID && !who.Anonymous() {
+		return true
+	}
+	return permits(p.emit[kind], who)
+}
+
+func permits(allowed []string, who Principal) bool {
+	if who.Anonymous() {
+		return false
+	}
+	return slices.Contains(allowed, Anyone) || who.HasAnyRole(allowed)
+}
