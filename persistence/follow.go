@@ -1,0 +1,294 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tidings/notifications"
+)
+
+// The measures of following. A pull of 2,000 and more keeps up where the
+// library's default of 500 does not.
+const (
+	pullMessages  = 4000
+	pullHeartbeat = time.Second
+	pullExpiry    = 5 * time.Second
+	batchEntries  = 512
+	checkEvery    = 2 * time.Second
+	retryFirst    = 50 * time.Millisecond
+	retryMost     = 2 * time.Second
+)
+
+// ErrLogWentBack says that the log has lost its end and uses positions anew: a
+// restored backup, or a power failure without SyncAlways. The node must start
+// over, because what it has told its connections is no longer true.
+var ErrLogWentBack = errors.New("the log has lost its end")
+
+// Follow reads the log in order, notes it in the index and the tail and hands
+// it on, batch by batch. It is the one follower of the node and returns when
+// ctx ends. A server that is away is waited for; nothing is lost meanwhile.
+func (l *Log) Follow(ctx context.Context, deliver func(context.Context, notifications.Batch) error) error {
+	rejecting := make(chan struct{})
+	go func() {
+		defer close(rejecting)
+		l.storeRejects(ctx)
+	}()
+	defer func() { <-rejecting }()
+	pause := retryFirst
+	for {
+		began := time.Now()
+		err := l.followOnce(ctx, deliver)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrLogWentBack):
+			return err
+		}
+		l.setHealth(err)
+		l.o.Logger.WarnContext(ctx, "log cannot be followed, will try again", slog.Any("error", err))
+		if time.Since(began) > retryMost {
+			pause = retryFirst
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMost)
+	}
+}
+
+// followOnce follows until something breaks.
+func (l *Log) followOnce(ctx context.Context, deliver func(context.Context, notifications.Batch) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := l.check(ctx); err != nil {
+		return err
+	}
+	consumer, err := l.nats.js.OrderedConsumer(ctx, l.o.Stream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   uint64(l.index.head()) + 1,
+	})
+	if err != nil {
+		return fmt.Errorf("follow after %d: %w", l.index.head(), err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullMessages), jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullExpiry(pullExpiry))
+	if err != nil {
+		return fmt.Errorf("follow after %d: %w", l.index.head(), err)
+	}
+	incoming := make(chan jetstream.Msg, pullMessages) // full: the pull waits
+	pumped := make(chan error, 1)
+	go func() { pumped <- pump(ctx, messages, incoming) }()
+	defer func() {
+		cancel()
+		messages.Stop()
+		<-pumped
+	}()
+	return l.take(ctx, incoming, pumped, deliver)
+}
+
+// pump moves messages from the library's iterator to a channel, which can be
+// emptied without waiting.
+func pump(ctx context.Context, messages jetstream.MessagesContext, to chan<- jetstream.Msg) error {
+	for {
+		msg, err := messages.Next()
+		if err != nil {
+			return fmt.Errorf("follow: %w", err)
+		}
+		select {
+		case to <- msg:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped chan error, deliver func(context.Context, notifications.Batch) error) error {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case msg := <-incoming:
+			batch, err := l.gather(msg, incoming)
+			if err != nil {
+				return err
+			}
+			if err := deliver(ctx, batch); err != nil {
+				return err
+			}
+			l.setHealth(nil)
+		case <-ticker.C:
+			if err := l.check(ctx); err != nil {
+				return err
+			}
+			l.setHealth(nil)
+		case err := <-pumped:
+			pumped <- err // for followOnce
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// gather makes a batch of a message and of what has come in meanwhile.
+func (l *Log) gather(msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifications.Batch, error) {
+	var b notifications.Batch
+	for n := 1; ; n++ {
+		if err := l.note(msg, &b); err != nil {
+			return b, err
+		}
+		if n == batchEntries {
+			return b, nil
+		}
+		select {
+		case msg = <-incoming:
+		default:
+			return b, nil
+		}
+	}
+}
+
+// note takes one message in: the index and the tail have it before anybody is
+// told.
+func (l *Log) note(msg jetstream.Msg, b *notifications.Batch) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	p := notifications.Position(meta.Sequence.Stream)
+	if p <= l.index.head() {
+		return nil // the consumer was made anew
+	}
+	s := stored{subject: msg.Subject(), header: msg.Headers(), data: msg.Data(), position: p, at: meta.Timestamp}
+	entry, err := l.entry(s)
+	if err != nil {
+		l.reject(s, err)
+	} else {
+		b.Entries = append(b.Entries, entry)
+		l.tail.add(entry)
+	}
+	l.index.add(p, s.at, entry)
+	l.counts.followed.Add(1)
+	b.UpTo = p
+	if meta.NumPending == 0 {
+		l.readyOnce.Do(func() { close(l.ready) })
+	}
+	return nil
+}
+
+// check compares what the node believes with the stream as it is: its epoch,
+// where it begins and where it ends.
+func (l *Log) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	stream, err := l.nats.js.Stream(ctx, l.o.Stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", l.o.Stream, err)
+	}
+	info := stream.CachedInfo()
+	epoch, err := epochOf(info)
+	if err != nil {
+		return err
+	}
+	head := l.index.head()
+	first, last := notifications.Position(info.State.FirstSeq), notifications.Position(info.State.LastSeq)
+	l.counts.last.Store(info.State.LastSeq)
+	switch {
+	case epoch != l.State().Epoch:
+		l.o.Logger.ErrorContext(ctx, "the log was made anew: all positions start over", slog.String("stream", l.o.Stream))
+		l.startOver(epoch, first)
+		return errNewEpoch
+	case last < head:
+		return fmt.Errorf("%w: it ends at %d, this node has read %d", ErrLogWentBack, last, head)
+	case first > head+1 && head > 0:
+		l.o.Logger.ErrorContext(ctx, "this node fell behind the retention of the log",
+			slog.Uint64("read", uint64(head)), slog.Uint64("first", uint64(first)))
+	}
+	l.setFirst(max(first, 1))
+	if info.State.Msgs == 0 {
+		l.readyOnce.Do(func() { close(l.ready) })
+	}
+	return nil
+}
+
+var errNewEpoch = errors.New("the log was made anew")
+
+func (l *Log) startOver(epoch uint64, first notifications.Position) {
+	l.tail.reset()
+	l.index.reset(max(first, 1) - 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch, l.first = epoch, max(first, 1)
+}
+
+// setFirst follows the retention of the stream.
+func (l *Log) setFirst(first notifications.Position) {
+	l.mu.Lock()
+	l.first = first
+	l.mu.Unlock()
+	l.index.trim(first)
+}
+
+// stored is one message of the log as it came.
+type stored struct {
+	subject  string
+	header   nats.Header
+	data     []byte
+	position notifications.Position
+	at       time.Time
+}
+
+// entry makes an event of a message, or says why it is none.
+func (l *Log) entry(s stored) (*notifications.Entry, error) {
+	hub, recipient, err := ParseSubject(s.subject)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.data) > 2*l.o.EventBytes {
+		return nil, fmt.Errorf("event of %d bytes, at most %d are allowed", len(s.data), l.o.EventBytes)
+	}
+	at := s.at.UTC().Truncate(time.Millisecond)
+	event, err := decode(s, recipient, at)
+	if err != nil {
+		return nil, err
+	}
+	return &notifications.Entry{Position: s.position, Hub: hub, Event: event, Stored: at}, nil
+}
+
+func decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
+	return notifications.ReadEvent(notifications.Stored{
+		Recipient: recipient,
+		Header:    s.find,
+		Payload:   s.data,
+		At:        at,
+		ID:        s.id(),
+	})
+}
+
+// find reads a header whatever the case of its name: NATS keeps it, emitters
+// write it as they like.
+func (s stored) find(name string) string {
+	for key, values := range s.header {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// id is the id of an event that brings none: the one it was de-duplicated by,
+// or its place.
+func (s stored) id() string {
+	if id := s.header.Get(nats.MsgIdHdr); id != "" {
+		return id
+	}
+	return fmt.Sprintf("log-%d-%d", s.at.UnixMilli(), s.position)
+}

@@ -1,0 +1,443 @@
+package persistence_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"tidings/notifications"
+	"tidings/persistence"
+	"tidings/persistence/persistencetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const hub = notifications.DefaultHub
+
+// follower collects what is delivered.
+type follower chan notifications.Batch
+
+func (f follower) deliver(ctx context.Context, b notifications.Batch) error {
+	select {
+	case f <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// until collects entries until one of that position was delivered.
+func (f follower) until(t *testing.T, p notifications.Position) []*notifications.Entry {
+	t.Helper()
+	var all []*notifications.Entry
+	for {
+		select {
+		case b := <-f:
+			all = append(all, b.Entries...)
+			if b.UpTo >= p {
+				return all
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("position %d was not delivered; got %d entries", p, len(all))
+		}
+	}
+}
+
+func event(r notifications.Recipient, title string) notifications.Event {
+	e := notifications.Event{Recipient: r, Title: title}
+	e.Complete(time.Now(), notifications.NewID)
+	return e
+}
+
+func appendTo(t *testing.T, l notifications.Appender, e notifications.Event) notifications.Position {
+	t.Helper()
+	receipt, err := l.Append(t.Context(), hub, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipt.Position
+}
+
+// everything reads all pages of the memberships after p.
+func everything(t *testing.T, l notifications.Reader, p notifications.Position, limit int, to ...notifications.Recipient) []notifications.Position {
+	t.Helper()
+	q := notifications.Query{Hub: hub, After: p, Limit: limit}
+	for _, r := range to {
+		q.Memberships = append(q.Memberships, notifications.Membership{Recipient: r})
+	}
+	var all []notifications.Position
+	for {
+		page, err := l.Read(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Entries {
+			all = append(all, e.Position)
+		}
+		if page.UpTo >= l.State().Last {
+			return all
+		}
+		q.After = page.UpTo
+	}
+}
+
+func TestAppendFollowRead(t *testing.T) {
+	f := make(follower, 64)
+	l := persistencetest.Run(t, persistence.Options{}, f.deliver)
+	ann, ops := notifications.ToUser("ann@example.com"), notifications.ToRole("ops & more")
+	first := event(ann, "hello")
+	first.Data = json.RawMessage(`{"b":2,"a":[1,2]}`)
+	first.Severity = notifications.Warning
+	receipt, err := l.Append(t.Context(), hub, first)
+	if err != nil || receipt != (notifications.Receipt{ID: first.ID, Position: 1}) {
+		t.Fatalf("append: got %+v, %v", receipt, err)
+	}
+	if again, err := l.Append(t.Context(), hub, first); err != nil || again.Position != 1 || !again.Duplicate {
+		t.Fatalf("the same id again: got %+v, %v, want a duplicate of position 1", again, err)
+	}
+	appendTo(t, l, event(ops, "for the role"))
+	appendTo(t, l, event(notifications.ToEveryone(), "for all"))
+	entries := f.until(t, 3)
+	if len(entries) != 3 {
+		t.Fatalf("followed %d entries, want 3", len(entries))
+	}
+	got := entries[0]
+	first.CreatedAt = got.Event.CreatedAt
+	if fmt.Sprintf("%+v", got.Event) != fmt.Sprintf("%+v", first) || got.Hub != hub || got.Position != 1 || got.Stored.IsZero() {
+		t.Errorf("the entry is not the event:\n got %+v\nwant %+v", got.Event, first)
+	}
+	if got := fmt.Sprint(everything(t, l, 0, 1, ann, notifications.ToEveryone())); got != "[1 3]" {
+		t.Errorf("read for ann: got %s, want [1 3]", got)
+	}
+	if after, found := l.Recent(hub, []notifications.Membership{{Recipient: ann}, {Recipient: ops}}, 1); after != 1 || found != 1 {
+		t.Errorf("Recent: got %d, %d, want 1, 1", after, found)
+	}
+	if stored, ok := l.StoredAt(1); !ok || !stored.Equal(got.Stored) {
+		t.Errorf("StoredAt: got %v, %v", stored, ok)
+	}
+	if s := l.State(); s.First != 1 || s.Last != 3 || s.Epoch == 0 {
+		t.Errorf("State: got %+v", s)
+	}
+}
+
+// A restart rebuilds the index; what the small tail does not hold is read from
+// the server, and the epoch stays.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	var want []notifications.Position
+	var epoch uint64
+	ann := notifications.ToUser("ann")
+	t.Run("before", func(t *testing.T) {
+		f := make(follower, 1024)
+		l := persistencetest.Reopen(t, dir, persistence.Options{}, f.deliver)
+		for i := range 300 {
+			want = append(want, appendTo(t, l, event(ann, fmt.Sprint(i))))
+			appendTo(t, l, event(notifications.ToUser("bob"), "x"))
+		}
+		f.until(t, 600)
+		epoch = l.State().Epoch
+	})
+	t.Run("after", func(t *testing.T) {
+		f := make(follower, 1024)
+		l := persistencetest.Reopen(t, dir, persistence.Options{TailBytes: 4000}, f.deliver)
+		if got := everything(t, l, 0, 70, ann); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("read %d entries, want %d", len(got), len(want))
+		}
+		if s := l.State(); s.Epoch != epoch || s.Last != 600 {
+			t.Errorf("State: got %+v, want epoch %d and 600", s, epoch)
+		}
+		if got := everything(t, l, 599, 10, ann); len(got) != 0 {
+			t.Errorf("after the end: got %v", got)
+		}
+	})
+}
+
+// Whatever JSON an emitter publishes is an event; what is no JSON is rejected
+// with its reason and does not stop the events behind it.
+func TestPlainPublishAndRejected(t *testing.T) {
+	f := make(follower, 64)
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Sync: persistence.SyncInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + server.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	l, err := persistence.Open(t.Context(), conn, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Follow(ctx, f.deliver) }()
+	defer func() { cancel(); <-done }()
+
+	emitter, err := nats.Connect("nats://" + server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer emitter.Close()
+	js, err := jetstream.New(emitter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []struct{ subject, payload string }{
+		{"tidings.log.notifications.user.ann", `{"title":"hi","newField":1}`},
+		{"tidings.log.notifications.user.ann", `{"temperature":21}`},
+		{"tidings.log.notifications.user.ann", `{broken`},
+		{"tidings.log.notifications.user.a=2a", `{"title":"lower-case hex"}`},
+		{"tidings.log.notifications.everyone", `[1,2]`},
+		{"tidings.log.notifications.everyone.all", `"text"`},
+		{"tidings.log.notifications.role.ops", `{"title":"x","severity":"loud"}`},
+	} {
+		if _, err := js.Publish(t.Context(), m.subject, []byte(m.payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries := f.until(t, 7)
+	var got []string
+	for _, e := range entries {
+		got = append(got, fmt.Sprintf("%d %s %q %s", e.Position, e.Event.Recipient, e.Event.Title, e.Event.Data))
+	}
+	want := `1 user/ann "hi" |2 user/ann "" {"temperature":21}|5 everyone "" [1,2]|6 everyone "" "text"`
+	if strings.Join(got, "|") != want {
+		t.Errorf("got %s\nwant %s", strings.Join(got, "|"), want)
+	}
+	wantRejected(t, js, map[string]string{"3": "no valid JSON", "4": "=XX in upper-case hex", "7": "severity"})
+	if s := l.Stats(); s.Rejected != 3 {
+		t.Errorf("rejected: got %d, want 3", s.Rejected)
+	}
+}
+
+func wantRejected(t *testing.T, js jetstream.JetStream, want map[string]string) {
+	t.Helper()
+	consumer, err := js.OrderedConsumer(t.Context(), "TIDINGS_REJECTED", jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range len(want) {
+		msg, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil {
+			t.Fatalf("next rejected: %v", err)
+		}
+		position, reason := msg.Headers().Get("Tidings-Position"), msg.Headers().Get("Tidings-Reason")
+		if want[position] == "" || !strings.Contains(reason, want[position]) {
+			t.Errorf("rejected %s: %q, want one of %v", position, reason, want)
+		}
+	}
+}
+
+// An expired event is a hole: neither lost nor a truncation.
+func TestExpiredEventsAreHoles(t *testing.T) {
+	f := make(follower, 64)
+	l := persistencetest.Run(t, persistence.Options{TailBytes: 1}, f.deliver)
+	ann := notifications.ToUser("ann")
+	brief := event(ann, "brief")
+	brief.ExpiresAt = time.Now().Add(time.Second)
+	appendTo(t, l, event(ann, "a"))
+	appendTo(t, l, brief)
+	appendTo(t, l, event(ann, "b"))
+	f.until(t, 3)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if got := everything(t, l, 0, 10, ann); fmt.Sprint(got) == "[1 3]" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("got %v, want [1 3]", got)
+		}
+	}
+}
+
+// Another shape of stream is refused, with what differs, and left alone.
+func TestStreamOfAnotherShape(t *testing.T) {
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Sync: persistence.SyncInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	conn, err := persistence.Connect(persistence.ConnectOptions{Server: server})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := persistence.Open(t.Context(), conn, persistence.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := persistence.Open(t.Context(), conn, persistence.Options{}); err != nil {
+		t.Fatalf("the same shape again: %v", err)
+	}
+	_, err = persistence.Open(t.Context(), conn, persistence.Options{MaxAge: time.Hour, MaxBytes: 1 << 20})
+	if err == nil || !strings.Contains(err.Error(), "max_age is 720h0m0s, want 1h0m0s") || !strings.Contains(err.Error(), "max_bytes is -1, want 1048576") {
+		t.Errorf("got %v, want what differs", err)
+	}
+}
+
+func TestOneServerPerDirectory(t *testing.T) {
+	dir := t.TempDir()
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	if _, err := persistence.StartServer(persistence.ServerOptions{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("second server: got %v", err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	if _, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: server.Addr()}); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("second server: got %v", err)
+	}
+}
+
+func TestUnreachableServer(t *testing.T) {
+	_, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://user:secret@127.0.0.1:1"})
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("got %v, want the address without the secret", err)
+	}
+}
+
+// The server goes away and comes back on the same port: appends fail with a
+// retriable error meanwhile, and the follower misses nothing.
+func TestServerComesBack(t *testing.T) {
+	dir := t.TempDir()
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: dir, Listen: "127.0.0.1:0", Sync: persistence.SyncInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := server.Addr()
+	conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	l, err := persistence.Open(t.Context(), conn, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := make(follower, 64)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Follow(ctx, f.deliver) }()
+	defer func() { cancel(); <-done }()
+	appendTo(t, l, event(notifications.ToUser("ann"), "before"))
+	f.until(t, 1)
+	if err := server.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	brief, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if _, err := l.Append(brief, hub, event(notifications.ToUser("ann"), "lost?")); !errors.Is(err, notifications.ErrUnavailable) {
+		t.Errorf("append without a server: got %v, want ErrUnavailable", err)
+	}
+	if server, err = persistence.StartServer(persistence.ServerOptions{Dir: dir, Listen: addr, Sync: persistence.SyncInterval}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	p := appendTo(t, l, event(notifications.ToUser("ann"), "after"))
+	entries := f.until(t, p)
+	if last := entries[len(entries)-1]; last.Event.Title != "after" {
+		t.Errorf("followed %q, want after", last.Event.Title)
+	}
+}
+
+func TestCursors(t *testing.T) {
+	l := persistencetest.Run(t, persistence.Options{}, nil)
+	cursors, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, known, err := cursors.Load(t.Context(), hub, "ann", "d1"); known || err != nil {
+		t.Fatalf("a new device: got %v, %v", known, err)
+	}
+	five := notifications.Cursor{Epoch: 1, Position: 5, Stored: time.UnixMilli(1000).UTC()}
+	cursors.Save(hub, "ann", "d1", notifications.Device{Cursor: five, Groups: map[string]notifications.Position{"g": 2}})
+	cursors.Save(hub, "ann", "d1", notifications.Device{Cursor: notifications.Cursor{Epoch: 1, Position: 3}})
+	if err := cursors.Flush(t.Context(), hub, "ann", "d1"); err != nil {
+		t.Fatal(err)
+	}
+	again, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, known, err := again.Load(t.Context(), hub, "ann", "d1")
+	if err != nil || !known || d.Cursor != five || len(d.Groups) != 0 {
+		t.Errorf("got %+v, %v, %v, want the cursor not gone back and the groups as saved last", d, known, err)
+	}
+	if _, known, _ := again.Load(t.Context(), hub, "ann", "d2"); known {
+		t.Error("another device is known")
+	}
+}
+
+func TestLive(t *testing.T) {
+	l := persistencetest.Run(t, persistence.Options{}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := make(chan notifications.Live, 8)
+	done := make(chan error, 1)
+	go func() {
+		done <- l.FollowLive(ctx, func(_ context.Context, m notifications.Live) { heard <- m })
+	}()
+	defer func() { cancel(); <-done }()
+	want := notifications.Live{Hub: "analytics", To: notifications.ToGroup("d 1"), Target: "T", Arguments: []json.RawMessage{json.RawMessage("1")}}
+	for tries := 0; ; tries++ { // the subscription may not be there yet
+		if err := l.PublishLive(want); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-heard:
+			if fmt.Sprintf("%s", got) != fmt.Sprintf("%s", want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+			if tries == 100 {
+				t.Fatal("nothing heard")
+			}
+		}
+	}
+}
+
+func FuzzSubject(f *testing.F) {
+	f.Add("notifications", "ann@example.com")
+	f.Add("h", "=41 .*>~\x00é")
+	f.Fuzz(func(t *testing.T, hub, key string) {
+		r := notifications.ToUser(key)
+		if hub == "" || r.Validate() != nil {
+			return
+		}
+		subject := persistence.Subject(hub, r)
+		if strings.ContainsAny(subject, " *>\x00\r\n\t") || strings.Count(subject, ".") != 4 {
+			t.Errorf("subject %q is not safe", subject)
+		}
+		gotHub, got, err := persistence.ParseSubject(subject)
+		if err != nil || gotHub != hub || got != r {
+			t.Errorf("%q: got %q %v, %v", subject, gotHub, got, err)
+		}
+	})
+}
+
+func FuzzParseSubject(f *testing.F) {
+	f.Add("tidings.log.notifications.user.ann=40example=2Ecom")
+	f.Add("tidings.log.h.everyone")
+	f.Fuzz(func(t *testing.T, text string) {
+		hub, r, err := persistence.ParseSubject(text)
+		if err == nil && r.Kind != notifications.Everyone && persistence.Subject(hub, r) != text {
+			t.Errorf("%q and %q name the same recipient", text, persistence.Subject(hub, r))
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// maxRejects is how many unreadable messages may wait to be kept. Beyond, they
+// are counted and stay in the log, where the reason can be found again.
+const maxRejects = 1024
+
+// rejected is a message that could not be read, and why.
+type rejected struct {
+	stored
+
+	epoch  uint64
+	reason string
+}
+
+func (l *Log) reject(s stored, reason error) {
+	l.counts.rejected.Add(1)
+	l.o.Logger.Warn("event rejected",
+		slog.Uint64("position", uint64(s.position)), slog.String("subject", s.subject), slog.Any("reason", reason))
+	select {
+	case l.rejects <- rejected{stored: s, epoch: l.State().Epoch, reason: reason.Error()}:
+	default:
+		l.counts.rejectedLost.Add(1)
+	}
+}
+
+// storeRejects keeps what could not be read, with the reason, until ctx ends.
+func (l *Log) storeRejects(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-l.rejects:
+			for !l.storeReject(ctx, r) {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(retryMost):
+				}
+			}
+		}
+	}
+}
+
+// storeReject keeps one message; it is stored once, however often the log is
+// read, because its subject may have no message before it.
+func (l *Log) storeReject(ctx context.Context, r rejected) bool {
+	msg := nats.NewMsg(fmt.Sprintf("%s%016x.%d", rejectedPrefix, r.epoch, r.position))
+	msg.Data = r.data
+	maps.Copy(msg.Header, r.header)
+	for name := range msg.Header {
+		if len(name) > 5 && name[:5] == "Nats-" {
+			delete(msg.Header, name) // they would be obeyed again
+		}
+	}
+	msg.Header.Set("Tidings-Reason", oneLine(r.reason))
+	msg.Header.Set("Tidings-Subject", r.subject)
+	msg.Header.Set("Tidings-Position", strconv.FormatUint(uint64(r.position), 10))
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	_, err := l.nats.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
+	var refused *jetstream.APIError
+	return err == nil || (errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
+}
+
+// oneLine makes a text fit for a header.
+func oneLine(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c < ' ' {
+			b[i] = ' '
+		}
+	}
+	return string(b)
+}
