@@ -84,6 +84,8 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.hangUp(m.reason, m.last)
 	case *relapse:
 		c.relapse()
+	case *leave:
+		c.end(m.reason)
 	case *actor.Stopped:
 		c.stopped()
 	}

@@ -60,7 +60,10 @@ type (
 		reply  chan<- error
 	}
 	// leave removes a connection.
-	leave struct{ handle *Connection }
+	leave struct {
+		handle *Connection
+		reason string
+	}
 	// resume starts the catching up of a connection that has joined.
 	resume struct {
 		handle *Connection

@@ -169,12 +169,12 @@ func (c *Connection) Close(ctx context.Context, reason string, m *protocol.Close
 	return c.shard.command(ctx, c, &hangUp{c, reason, closeRecord(m)})
 }
 
-// Leave takes the connection out of the system: its reader has ended. Nothing
-// is written any more. Leaving twice is once.
-func (c *Connection) Leave() {
+// Leave takes the connection out of the system: its reader has ended, for that
+// reason. Nothing is written any more. Leaving twice is once.
+func (c *Connection) Leave(reason string) {
 	if c.left.CompareAndSwap(false, true) {
 		c.shard.system.unlist(c)
-		c.shard.post(&leave{c})
+		c.shard.post(&leave{c, reason})
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *shard) handle(ctx actor.Context) {
 	case *join:
 		s.join(ctx, m)
 	case *leave:
-		s.leave(ctx, m.handle)
+		s.leave(ctx, m)
 	case *enter:
 		m.reply <- s.enter(ctx, m)
 	case *exit:
@@ -172,7 +172,7 @@ func (s *shard) settle(ctx actor.Context) {
 	clear(s.desk.dirty)
 	s.desk.dirty = s.desk.dirty[:0]
 	for _, handle := range s.desk.gone {
-		s.leave(ctx, handle)
+		s.leave(ctx, &leave{handle: handle})
 	}
 	clear(s.desk.gone)
 	s.desk.gone = s.desk.gone[:0]
@@ -275,7 +275,8 @@ func (s *shard) exit(ctx actor.Context, m *exit) error {
 
 // leave removes a connection and whom it leaves alone. Passivation is the
 // shard's: nobody else can have mail for them in flight.
-func (s *shard) leave(ctx actor.Context, handle *Connection) {
+func (s *shard) leave(ctx actor.Context, m *leave) {
+	handle := m.handle
 	if s.conns[handle.id] != handle {
 		return
 	}
@@ -285,7 +286,7 @@ func (s *shard) leave(ctx actor.Context, handle *Connection) {
 		s.removeFrom(ctx, r, handle)
 	}
 	seat := s.users[handle.userKey()]
-	ctx.Send(seat.pid, &leave{handle})
+	ctx.Send(seat.pid, m)
 	if seat.connections--; seat.connections == 0 {
 		delete(s.users, seat.key)
 		s.unseat(seat)

@@ -175,7 +175,7 @@ func (s *System) Join(ctx context.Context, m Member) (*Connection, error) {
 	s.list(c)
 	if err := c.ask(ctx, &join{handle: c, reply: reply}, reply); err != nil {
 		s.unlist(c)
-		c.Leave()
+		c.Leave(ReasonError)
 		return nil, err
 	}
 	return c, nil

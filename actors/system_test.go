@@ -491,7 +491,7 @@ func restless(ctx context.Context, t *testing.T, n *node, u int) {
 		if over {
 			final(t, n, m, sink)
 		}
-		c.Leave()
+		c.Leave(actors.ReasonNormal)
 		<-c.Done()
 		for _, e := range sink.Heard() {
 			heard = append(heard, e.Position)

@@ -19,6 +19,7 @@ func (u *user) Receive(ctx actor.Context) {
 		u.join(ctx, m)
 	case *leave:
 		if u.connections.remove(m.handle) {
+			ctx.Send(m.handle.pid, m)
 			ctx.Stop(m.handle.pid)
 		}
 	}

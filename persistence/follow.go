@@ -89,7 +89,7 @@ func (l *Log) followOnce(ctx context.Context, deliver func(context.Context, noti
 	defer func() {
 		cancel()
 		messages.Stop()
-		<-pumped
+		<-pumped //nolint:errcheck // it was returned, or it is that we have stopped
 	}()
 	return l.take(ctx, incoming, pumped, deliver)
 }

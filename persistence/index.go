@@ -149,7 +149,7 @@ func (x *index) before(t time.Time) notifications.Position {
 	defer x.mu.RUnlock()
 	ms := t.UnixMilli()
 	n := sort.Search(len(x.times), func(i int) bool { return abs(x.times[i]) >= ms })
-	return x.base + notifications.Position(n) - 1
+	return x.base + notifications.Position(n) - 1 //nolint:gosec // n >= 0
 }
 
 // find returns the next positions of the memberships beyond p, at most limit,

@@ -181,7 +181,12 @@ func TestPlainPublishAndRejected(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Follow(ctx, f.deliver) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 
 	emitter, err := nats.Connect("nats://" + server.Addr())
 	if err != nil {
@@ -334,7 +339,12 @@ func TestServerComesBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Follow(ctx, f.deliver) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	appendTo(t, l, event(notifications.ToUser("ann"), "before"))
 	f.until(t, 1)
 	if err := server.Shutdown(); err != nil {
@@ -392,7 +402,12 @@ func TestLive(t *testing.T) {
 	go func() {
 		done <- l.FollowLive(ctx, func(_ context.Context, m notifications.Live) { heard <- m })
 	}()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	want := notifications.Live{Hub: "analytics", To: notifications.ToGroup("d 1"), Target: "T", Arguments: []json.RawMessage{json.RawMessage("1")}}
 	for tries := 0; ; tries++ { // the subscription may not be there yet
 		if err := l.PublishLive(want); err != nil {

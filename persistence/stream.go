@@ -61,7 +61,7 @@ func (n *NATS) ensureStreams(ctx context.Context, o Options) (jetstream.Stream, 
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := n.ensure(ctx, o.rejectedConfig()); err != nil {
+	if _, err = n.ensure(ctx, o.rejectedConfig()); err != nil {
 		return nil, 0, err
 	}
 	epoch, err := epochOf(stream.CachedInfo())

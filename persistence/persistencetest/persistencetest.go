@@ -21,13 +21,13 @@ type Log struct {
 
 // Run starts a server, opens the log and follows it until the test ends;
 // deliver may be nil.
-func Run(t testing.TB, o persistence.Options, deliver func(context.Context, notifications.Batch) error) *Log {
+func Run(t *testing.T, o persistence.Options, deliver func(context.Context, notifications.Batch) error) *Log {
 	t.Helper()
 	return Reopen(t, t.TempDir(), o, deliver)
 }
 
 // Reopen is Run on a directory that may hold a log already.
-func Reopen(t testing.TB, dir string, o persistence.Options, deliver func(context.Context, notifications.Batch) error) *Log {
+func Reopen(t *testing.T, dir string, o persistence.Options, deliver func(context.Context, notifications.Batch) error) *Log {
 	t.Helper()
 	server, err := persistence.StartServer(persistence.ServerOptions{Dir: dir, Sync: persistence.SyncInterval})
 	if err != nil {

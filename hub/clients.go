@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"context"
+
+	"tidings/actors"
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// Clients selects whom a message is for. Unknown names select nobody and are
+// no error. What is sent is not stored: who is not connected does not hear it.
+type Clients struct{ hub *Hub }
+
+// Clients are those of the hub, also outside of a call.
+func (h *Hub) Clients() Clients { return Clients{h} }
+
+// All are all connections.
+func (c Clients) All() Recipients { return c.to(notifications.ToEveryone()) }
+
+// AllExcept are all connections but these.
+func (c Clients) AllExcept(connectionIDs ...string) Recipients {
+	return c.All().except(connectionIDs)
+}
+
+// Client is one connection.
+func (c Clients) Client(connectionID string) Recipients { return c.Clients(connectionID) }
+
+// Clients are some connections.
+func (c Clients) Clients(connectionIDs ...string) Recipients {
+	return c.all(notifications.Connection, connectionIDs)
+}
+
+// Group are the connections in a group.
+func (c Clients) Group(name string) Recipients { return c.Groups(name) }
+
+// Groups are the connections in some groups; who is in two of them hears twice.
+func (c Clients) Groups(names ...string) Recipients { return c.all(notifications.Group, names) }
+
+// GroupExcept are the connections in a group but these.
+func (c Clients) GroupExcept(name string, connectionIDs ...string) Recipients {
+	return c.Group(name).except(connectionIDs)
+}
+
+// User are the connections of a user.
+func (c Clients) User(id string) Recipients { return c.Users(id) }
+
+// Users are the connections of some users.
+func (c Clients) Users(ids ...string) Recipients { return c.all(notifications.User, ids) }
+
+// Role are the connections whose token holds a role.
+func (c Clients) Role(name string) Recipients { return c.to(notifications.ToRole(name)) }
+
+func (c Clients) to(r ...notifications.Recipient) Recipients { return Recipients{c.hub, r, nil} }
+
+func (c Clients) all(kind notifications.Kind, keys []string) Recipients {
+	to := make([]notifications.Recipient, len(keys))
+	for i, key := range keys {
+		to[i] = notifications.Recipient{Kind: kind, Key: key}
+	}
+	return c.to(to...)
+}
+
+// CallerClients are the clients inside of a call.
+type CallerClients struct {
+	Clients
+
+	caller string
+}
+
+// Caller is the connection that is calling.
+func (c CallerClients) Caller() Recipients { return c.Client(c.caller) }
+
+// Others are all connections but the caller.
+func (c CallerClients) Others() Recipients { return c.AllExcept(c.caller) }
+
+// OthersInGroup are the connections in a group but the caller.
+func (c CallerClients) OthersInGroup(name string) Recipients { return c.GroupExcept(name, c.caller) }
+
+// Recipients are whom a message is for.
+type Recipients struct {
+	hub  *Hub
+	to   []notifications.Recipient
+	less []string
+}
+
+func (r Recipients) except(connectionIDs []string) Recipients {
+	r.less = connectionIDs
+	return r
+}
+
+// Send invokes a method of these clients. It waits while the node is busy, not
+// for the clients: a slow one misses it.
+func (r Recipients) Send(ctx context.Context, method string, arguments ...any) error {
+	if arguments == nil {
+		arguments = []any{}
+	}
+	return r.hub.system.Send(ctx, actors.Live{
+		To: r.to, Except: r.less,
+		Message: protocol.Share(&protocol.Invocation{Target: method, Arguments: arguments}),
+	})
+}
+
+// Groups changes who is in which group. Names are exact; membership ends with
+// the connection.
+type Groups struct{ hub *Hub }
+
+// Groups are those of the hub, also outside of a call.
+func (h *Hub) Groups() Groups { return Groups{h} }
+
+// Add makes a connection a member. Adding twice is once; an unknown connection
+// is no error.
+func (g Groups) Add(ctx context.Context, connectionID, name string) error {
+	if err := notifications.ToGroup(name).Validate(); err != nil {
+		return Error{Text: err.Error()}
+	}
+	c, known := g.hub.system.Lookup(connectionID)
+	if !known {
+		return nil
+	}
+	var since notifications.Position
+	if g.hub.o.Durable != nil {
+		since = g.hub.o.Durable.Reader.State().Last
+	}
+	return c.JoinGroup(ctx, name, since)
+}
+
+// Remove ends a membership, if there is one.
+func (g Groups) Remove(ctx context.Context, connectionID, name string) error {
+	c, known := g.hub.system.Lookup(connectionID)
+	if !known {
+		return nil
+	}
+	return c.LeaveGroup(ctx, name)
+}

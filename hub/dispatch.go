@@ -1,0 +1,201 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"tidings/hub/protocol"
+)
+
+// Call is one invocation, as filters see it.
+type Call struct {
+	Context *Context
+	// Method is the name under which it was registered.
+	Method string
+	// Arguments are bound; a filter may look at them.
+	Arguments []any
+}
+
+// Filter wraps what a hub does. Each function may be nil. The first filter of
+// a hub is the outermost.
+type Filter struct {
+	// Invoke may replace the result or return an error instead of calling next.
+	Invoke       func(c *Call, next func() (any, error)) (any, error)
+	Connected    func(c *Context, next func() error) error
+	Disconnected func(c *Context, err error, next func(error))
+}
+
+// invoke runs one invocation on the worker and answers it.
+func (s *session) invoke(ctx context.Context, m *protocol.Invocation) {
+	began := time.Now()
+	method := s.hub.methods[strings.ToLower(m.Target)]
+	ctx, span := s.span(ctx, method, m)
+	defer span.End()
+	result, err := s.dispatch(ctx, method, m)
+	errorType := errorType(err)
+	if err != nil {
+		span.SetStatus(codes.Error, errorType)
+		span.SetAttributes(attribute.String("error.type", errorType))
+		if errorType == typeInternal {
+			s.logger.ErrorContext(ctx, "method failed", slog.String("method", m.Target), slog.Any("error", err))
+		}
+	}
+	if m.InvocationID != "" {
+		s.answer(ctx, m, result, err)
+	}
+	s.hub.o.Observer.Invoked(s.hub.o.Name, methodName(method), errorType, time.Since(began))
+}
+
+// answer queues the completion. A result that cannot be encoded is an error of
+// the method.
+func (s *session) answer(ctx context.Context, m *protocol.Invocation, result any, err error) {
+	completion := &protocol.Completion{InvocationID: m.InvocationID, HasResult: true, Result: result}
+	if err == nil {
+		_, err = s.codec.Append(nil, completion)
+	}
+	if err != nil {
+		completion = &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
+	}
+	if err := s.member.Send(ctx, completion); err != nil {
+		s.logger.DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
+	}
+}
+
+func (s *session) dispatch(ctx context.Context, method *method, m *protocol.Invocation) (any, error) {
+	if method == nil {
+		return nil, errNoMethod
+	}
+	if policy := s.hub.o.Policy; policy != nil && !policy.MayInvoke(s.conn.Principal(), s.hub.o.Name, method.name) {
+		return nil, errUnauthorized
+	}
+	arguments, err := method.bind(s.codec, m.RawArguments)
+	if err != nil {
+		return nil, err
+	}
+	c := s.context(ctx)
+	call := &Call{Context: c, Method: method.name, Arguments: make([]any, len(arguments))}
+	for i, argument := range arguments {
+		call.Arguments[i] = argument.Interface()
+	}
+	next := func() (any, error) { return method.call(c, arguments) }
+	for _, f := range slices.Backward(s.hub.o.Filters) {
+		if filter, inner := f.Invoke, next; filter != nil {
+			next = func() (any, error) { return filter(call, inner) }
+		}
+	}
+	return s.guard(ctx, next)
+}
+
+// guard is the one place where a panic of the application is caught: it costs
+// the call, not the connection.
+func (s *session) guard(ctx context.Context, run func() (any, error)) (result any, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.logger.ErrorContext(ctx, "method panicked", slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+			result, err = nil, fmt.Errorf("panic: %v", reason)
+		}
+	}()
+	return run()
+}
+
+// refuseStream answers an invocation that wants a stream from a method that
+// has none.
+func (s *session) refuseStream(ctx context.Context, m *protocol.StreamInvocation) {
+	err := errNoMethod
+	if s.hub.methods[strings.ToLower(m.Target)] != nil {
+		err = errNoStream
+	}
+	completion := &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
+	if err := s.member.Send(ctx, completion); err != nil {
+		s.logger.DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
+	}
+}
+
+// other stands for a method that does not exist, so that clients cannot make
+// up names in spans and metrics (OpenTelemetry RPC conventions).
+const other = "_OTHER"
+
+func methodName(m *method) string {
+	if m == nil {
+		return other
+	}
+	return m.name
+}
+
+// span is one per invocation: a trace of its own, linked to the request that
+// made the connection and to what the client says it was doing. A client is
+// not trusted to be the parent.
+func (s *session) span(ctx context.Context, method *method, m *protocol.Invocation) (context.Context, trace.Span) { //nolint:ireturn // the API's type
+	name := methodName(method)
+	full := s.hub.o.Service + "/" + name
+	links := []trace.Link{{SpanContext: s.conn.ConnectSpan()}}
+	if m.Headers["traceparent"] != "" {
+		client := propagation.TraceContext{}.Extract(context.WithoutCancel(ctx), propagation.MapCarrier(m.Headers))
+		links = append(links, trace.Link{SpanContext: trace.SpanContextFromContext(client)})
+	}
+	ctx, span := s.hub.tracer.Start(ctx, full, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithLinks(links...))
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("rpc.system.name", "signalr"),
+			attribute.String("rpc.method", full),
+			// What .NET emits, for tools made for it.
+			attribute.String("rpc.system", "signalr"),
+			attribute.String("rpc.service", s.hub.o.Service),
+			attribute.String("notify.hub", s.hub.o.Name),
+			attribute.String("notify.connection.id", s.conn.ID()),
+		)
+		if method == nil {
+			span.SetAttributes(attribute.String("rpc.method_original", m.Target))
+		}
+	}
+	return ctx, span
+}
+
+// onConnected runs the handler inside its filters.
+func (s *session) onConnected(ctx context.Context) error {
+	ctx, span := s.hub.tracer.Start(ctx, s.hub.o.Service+"/OnConnected", trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: s.conn.ConnectSpan()}))
+	defer span.End()
+	c := s.context(ctx)
+	next := func() error { return nil }
+	if handler := s.hub.o.OnConnected; handler != nil {
+		next = func() error { return handler(c) }
+	}
+	for _, f := range slices.Backward(s.hub.o.Filters) {
+		if filter, inner := f.Connected, next; filter != nil {
+			next = func() error { return filter(c, inner) }
+		}
+	}
+	_, err := s.guard(ctx, func() (any, error) { return nil, next() })
+	if err != nil {
+		span.SetStatus(codes.Error, errorType(err))
+	}
+	return err
+}
+
+// disconnected runs the handler once, after the last message.
+func (s *session) disconnected(ctx context.Context, why error) {
+	ctx, span := s.hub.tracer.Start(ctx, s.hub.o.Service+"/OnDisconnected", trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: s.conn.ConnectSpan()}))
+	defer span.End()
+	c := s.context(ctx)
+	next := func(error) {}
+	if handler := s.hub.o.OnDisconnected; handler != nil {
+		next = func(err error) { handler(c, err) }
+	}
+	for _, f := range slices.Backward(s.hub.o.Filters) {
+		if filter, inner := f.Disconnected, next; filter != nil {
+			next = func(err error) { filter(c, err, inner) }
+		}
+	}
+	_, _ = s.guard(ctx, func() (any, error) { next(why); return nil, nil }) // a panic has been logged
+	s.flushDevice(ctx)
+}

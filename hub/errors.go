@@ -1,0 +1,113 @@
+package hub
+
+import (
+	"context"
+	"errors"
+
+	"tidings/notifications"
+)
+
+// Error is an error whose text the client may read. The text of any other
+// error stays in the server, unless DetailedErrors is set.
+type Error struct{ Text string }
+
+// Error implements error.
+func (e Error) Error() string { return e.Text }
+
+var (
+	errNoMethod     = errors.New("method does not exist")
+	errUnauthorized = errors.New("user is unauthorized")
+	errNoStream     = errors.New("method does not stream")
+)
+
+// The values of error.type: few, so that they can be counted.
+const (
+	typeNoMethod     = "not_found"
+	typeUnauthorized = "unauthorized"
+	typeInvalid      = "invalid_argument"
+	typeUnavailable  = "unavailable"
+	typeHub          = "hub_error"
+	typeCancelled    = "cancelled"
+	typeInternal     = "internal"
+)
+
+func errorType(err error) string {
+	var bind *bindError
+	var text Error
+	var invalid *notifications.InvalidError
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errNoMethod):
+		return typeNoMethod
+	case errors.Is(err, errUnauthorized), errors.Is(err, notifications.ErrForbidden):
+		return typeUnauthorized
+	case errors.As(err, &bind), errors.As(err, &invalid), errors.Is(err, errNoStream):
+		return typeInvalid
+	case errors.Is(err, notifications.ErrUnavailable):
+		return typeUnavailable
+	case errors.As(err, &text):
+		return typeHub
+	case errors.Is(err, context.Canceled):
+		return typeCancelled
+	default:
+		return typeInternal
+	}
+}
+
+// completionText is the error of a completion, word for word as the official
+// server writes it: clients match on these texts. target is the method as the
+// client wrote it.
+func (h *Hub) completionText(target string, err error) string {
+	failed := "Failed to invoke '" + target + "' due to an error on the server."
+	unexpected := "An unexpected error occurred invoking '" + target + "' on the server."
+	var bind *bindError
+	switch {
+	case errors.Is(err, errNoMethod):
+		return failed + " HubException: Method does not exist."
+	case errors.Is(err, errUnauthorized), errors.Is(err, notifications.ErrForbidden):
+		return "Failed to invoke '" + target + "' because user is unauthorized"
+	case errors.Is(err, errNoStream):
+		return "The client attempted to invoke the non-streaming '" + target + "' method with a streaming invocation."
+	case errors.As(err, &bind):
+		if h.o.DetailedErrors {
+			return failed + " " + bind.Error()
+		}
+		return failed
+	}
+	if text := publicText(err); text != "" {
+		return unexpected + " HubException: " + text
+	}
+	if h.o.DetailedErrors {
+		return unexpected + " " + err.Error()
+	}
+	return unexpected
+}
+
+// publicText is what an error has to say to a client, or empty.
+func publicText(err error) string {
+	var text Error
+	var invalid *notifications.InvalidError
+	switch {
+	case errors.As(err, &text):
+		return text.Text
+	case errors.As(err, &invalid):
+		return invalid.Error()
+	case errors.Is(err, notifications.ErrUnavailable):
+		return "The log is not available. Try again."
+	default:
+		return ""
+	}
+}
+
+// closeText is the error of a Close after a connect handler that failed.
+func (h *Hub) closeText(err error) string {
+	const closed = "Connection closed with an error."
+	if text := publicText(err); text != "" {
+		return closed + " HubException: " + text
+	}
+	if h.o.DetailedErrors {
+		return closed + " " + err.Error()
+	}
+	return closed
+}

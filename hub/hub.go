@@ -1,0 +1,205 @@
+// Package hub speaks SignalR with one connection at a time: handshake, then
+// invocations in, completions out. A hub is a set of Go functions that
+// browsers call by name:
+//
+//	h, err := hub.New(hub.Options{
+//		Name: "chat",
+//		Methods: hub.Methods{
+//			"Say": func(c *hub.Context, text string) error {
+//				return c.Clients().Others().Send(c.Context(), "Said", text)
+//			},
+//		},
+//	})
+//	http.Handle("/hubs/chat/", connections.NewServer(h, connections.Options{}))
+//
+// # Concurrency and order
+//
+// The reader of a connection only routes: pings, cancels and closes are
+// handled at once, invocations wait their turn. One worker per connection runs
+// them, one after the other, in order of arrival; it exists while there is
+// work. When too many wait, the reader stops reading. What a hub sends to a
+// connection arrives in the order it was sent; the completion of a call and
+// the echo of an event it made are unordered between themselves.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"tidings/actors"
+	"tidings/hub/protocol"
+	"tidings/notifications"
+	"tidings/roles"
+)
+
+// Methods are the functions that clients may call, by name. Names are found
+// without regard to case. A function takes a *Context and any arguments that
+// JSON can carry, and returns nothing, an error, a result, or both.
+type Methods map[string]any
+
+// Options make a hub. Name is required.
+type Options struct {
+	// Name is the hub in subjects, policies and logs, such as "notifications".
+	Name string
+	// Service is the hub in spans, such as "NotificationHub". Default Name.
+	Service string
+	Methods Methods
+	// OnConnected runs before any message of a new connection is handled. An
+	// error refuses the connection.
+	OnConnected func(c *Context) error
+	// OnDisconnected runs once for every connection that OnConnected let in;
+	// err is nil after a clean end.
+	OnDisconnected func(c *Context, err error)
+	Filters        []Filter
+	// Policy decides who may invoke what. nil = everybody everything.
+	Policy *roles.Policy
+	// Durable makes the hub deliver from the log, too.
+	Durable *Durable
+	// KeepAlive is the silence after which the server pings. Default 15 s.
+	KeepAlive time.Duration
+	// ClientTimeout is the longest silence of a client that has pinged once.
+	// Default 30 s; at least twice the keep-alive of the clients.
+	ClientTimeout time.Duration
+	// HandshakeTimeout bounds the time to the first record. Default 15 s.
+	HandshakeTimeout time.Duration
+	// MaxMessage is the longest record accepted, in bytes. Default 32 KiB.
+	MaxMessage int
+	// DetailedErrors tells clients the text of every error: for development.
+	DetailedErrors bool
+	// CloseOnAuthExpiration ends a connection when its token does.
+	CloseOnAuthExpiration bool
+	// Shards is the number of goroutines that deliver. Default GOMAXPROCS.
+	Shards         int
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+	Observer       Observer
+	// Deliveries is told what became of events.
+	Deliveries actors.Observer
+}
+
+// Durable is what a hub needs to deliver from the log.
+type Durable struct {
+	Reader  notifications.Reader
+	Devices notifications.Devices
+}
+
+// Observer counts invocations. It must not block.
+type Observer interface {
+	// Invoked is called when a completion has been queued. method is "_OTHER"
+	// for one that does not exist; errorType is empty after a success.
+	Invoked(hub, method, errorType string, took time.Duration)
+}
+
+type silent struct{}
+
+func (silent) Invoked(string, string, string, time.Duration) {}
+
+// Hub serves connections. It implements connections.Handler; its methods are
+// safe for concurrent use.
+type Hub struct {
+	o       Options
+	methods map[string]*method // by lower-case name
+	system  *actors.System
+	tracer  trace.Tracer
+}
+
+// New makes a hub. The error says which method is of no use, and why.
+func New(o Options) (*Hub, error) {
+	o = o.withDefaults()
+	if o.Name == "" {
+		return nil, errors.New("hub: no name")
+	}
+	h := &Hub{o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub")}
+	for name, function := range o.Methods {
+		m, err := newMethod(name, function)
+		if err != nil {
+			return nil, fmt.Errorf("hub %s: method %s: %w", o.Name, name, err)
+		}
+		if other := h.methods[strings.ToLower(name)]; other != nil {
+			return nil, fmt.Errorf("hub %s: methods %s and %s differ in case only", o.Name, other.name, name)
+		}
+		h.methods[strings.ToLower(name)] = m
+	}
+	settings := actors.Options{
+		Hub: o.Name, Shards: o.Shards, KeepAlive: o.KeepAlive, ClientTimeout: o.ClientTimeout,
+		Logger: o.Logger, Observer: o.Deliveries,
+	}
+	if o.Durable != nil {
+		settings.Reader = o.Durable.Reader
+	}
+	system, err := actors.New(settings)
+	if err != nil {
+		return nil, fmt.Errorf("hub %s: %w", o.Name, err)
+	}
+	h.system = system
+	return h, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Service == "" {
+		o.Service = o.Name
+	}
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 15 * time.Second
+	}
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = protocol.DefaultLimit
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Logger = o.Logger.With(slog.String("hub", o.Name))
+	if o.TracerProvider == nil {
+		o.TracerProvider = noop.NewTracerProvider()
+	}
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	return o
+}
+
+// Name is the name of the hub.
+func (h *Hub) Name() string { return h.o.Name }
+
+// Run keeps the hub going until ctx ends; connections that are left end then.
+func (h *Hub) Run(ctx context.Context) error { return h.system.Run(ctx) }
+
+// Deliver hands the next stretch of the log to the connections it concerns.
+func (h *Hub) Deliver(ctx context.Context, b notifications.Batch) error {
+	return h.system.Deliver(ctx, b)
+}
+
+// DeliverLive hands an unstored message of an emitter to the connections it
+// concerns.
+func (h *Hub) DeliverLive(ctx context.Context, m notifications.Live) error {
+	message := &protocol.Invocation{Target: m.Target, Arguments: make([]any, len(m.Arguments))}
+	for i, argument := range m.Arguments {
+		message.Arguments[i] = argument
+	}
+	if m.TraceParent != "" {
+		message.Headers = protocol.Headers{"traceparent": m.TraceParent}
+	}
+	return h.system.Send(ctx, actors.Live{To: []notifications.Recipient{m.To}, Message: protocol.Share(message)})
+}
+
+// CloseAll ends all connections, perSecond of them, so that their clients come
+// back, and waits for them until ctx ends.
+func (h *Hub) CloseAll(ctx context.Context, perSecond int) error {
+	return h.system.CloseAll(ctx, perSecond)
+}
+
+// Stats is a look at the hub, for gauges.
+func (h *Hub) Stats() actors.Stats { return h.system.Stats() }
+
+// codec finds an encoding by the name a client asks for.
+func (h *Hub) codec(name string) (protocol.Codec, bool) { //nolint:ireturn // a codec is used through its interface only
+	codec := protocol.JSON()
+	return codec, name == codec.Name()
+}

@@ -1,0 +1,193 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"tidings/connections"
+	"tidings/notifications"
+)
+
+// resumption is where a connection starts in the log, and what is kept of its
+// device.
+type resumption struct {
+	start notifications.Start
+	name  string // of the device, or empty
+	user  string
+
+	mu     sync.Mutex // guards device
+	device notifications.Device
+}
+
+// resumption resolves what the client says it has (cursor, device, replay).
+func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumption, error) {
+	r := &resumption{user: conn.Principal().UserID}
+	if h.o.Durable == nil {
+		return r, nil
+	}
+	request, err := notifications.ParseResume(conn.Query())
+	if err != nil {
+		return nil, refusal(err.Error())
+	}
+	known, err := h.loadDevice(ctx, r, request)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := notifications.ParseCursor(request.Cursor); request.Cursor != "" && err != nil {
+		h.o.Logger.WarnContext(ctx, "cursor cannot be read", slog.String("connection_id", conn.ID()), slog.Any("error", err))
+	}
+	reader := h.o.Durable.Reader
+	awaitLog(ctx, reader, request.Cursor)
+	principal := conn.Principal()
+	r.start = request.Resolve(reader, h.o.Name, memberships(principal.UserID, principal.Roles, r.device.Groups), known)
+	if r.name != "" {
+		// From now on the device has a place, even if it never says a word.
+		r.device.Cursor = notifications.CursorAt(reader, r.start.After)
+		h.o.Durable.Devices.Save(h.o.Name, r.user, r.name, r.device)
+	}
+	return r, nil
+}
+
+// loadDevice loads what is known of the client's device; nil = nothing.
+func (h *Hub) loadDevice(ctx context.Context, r *resumption, request notifications.ResumeRequest) (*notifications.Device, error) {
+	if request.Device == "" || r.user == "" || h.o.Durable.Devices == nil {
+		return nil, nil //nolint:nilnil // nothing is known, which is no error
+	}
+	r.name = request.Device
+	device, known, err := h.o.Durable.Devices.Load(ctx, h.o.Name, r.user, r.name)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if !known {
+		return nil, nil //nolint:nilnil // nothing is known, which is no error
+	}
+	r.device = device
+	return &device, nil
+}
+
+// How long a node waits for its own follower when a client has been further on
+// another node.
+const (
+	awaitMost = time.Second
+	awaitStep = 10 * time.Millisecond
+)
+
+// awaitLog gives the follower of this node the time to come to where the
+// client has been.
+func awaitLog(ctx context.Context, reader notifications.Reader, text string) {
+	cursor, err := notifications.ParseCursor(text)
+	if err != nil || cursor.Epoch != reader.State().Epoch || cursor.Position <= reader.State().Last {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitMost)
+	defer cancel()
+	step := time.NewTicker(awaitStep)
+	defer step.Stop()
+	for cursor.Position > reader.State().Last {
+		select {
+		case <-step.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func memberships(user string, roles []string, groups map[string]notifications.Position) []notifications.Membership {
+	all := []notifications.Membership{{Recipient: notifications.ToEveryone()}}
+	if user != "" {
+		all = append(all, notifications.Membership{Recipient: notifications.ToUser(user)})
+	}
+	for _, role := range roles {
+		all = append(all, notifications.Membership{Recipient: notifications.ToRole(role)})
+	}
+	for name, since := range groups {
+		all = append(all, notifications.Membership{Recipient: notifications.ToGroup(name), Since: since})
+	}
+	return all
+}
+
+// groups are those the device is in again.
+func (r *resumption) groups() map[string]notifications.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.device.Groups)
+}
+
+// change alters what is kept of the device, if there is one.
+func (s *session) change(alter func(d *notifications.Device)) {
+	r := s.resume
+	if r.name == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	alter(&r.device)
+	s.hub.o.Durable.Devices.Save(s.hub.o.Name, r.user, r.name, r.device)
+}
+
+func (s *session) joinGroup(ctx context.Context, name string) error {
+	if err := notifications.ToGroup(name).Validate(); err != nil {
+		return Error{Text: err.Error()}
+	}
+	since := s.since()
+	if err := s.member.JoinGroup(ctx, name, since); err != nil {
+		return err
+	}
+	s.change(func(d *notifications.Device) {
+		if _, in := d.Groups[name]; !in {
+			if d.Groups == nil {
+				d.Groups = make(map[string]notifications.Position)
+			}
+			d.Groups[name] = since
+		}
+	})
+	return nil
+}
+
+func (s *session) leaveGroup(ctx context.Context, name string) error {
+	if err := s.member.LeaveGroup(ctx, name); err != nil {
+		return err
+	}
+	s.change(func(d *notifications.Device) { delete(d.Groups, name) })
+	return nil
+}
+
+// ack keeps the cursor of the device. A client without a device keeps its own.
+func (s *session) ack(text string) error {
+	if s.hub.o.Durable == nil {
+		return Error{Text: "this hub has no log"}
+	}
+	cursor, err := notifications.ParseCursor(text)
+	switch {
+	case errors.Is(err, notifications.ErrCursor):
+		return Error{Text: "Ack wants the cursor of an event"}
+	case err != nil:
+		return err
+	case cursor.Epoch != s.hub.o.Durable.Reader.State().Epoch || cursor.Position > s.member.Position():
+		return Error{Text: "Ack of an event that this connection was not given"}
+	}
+	s.change(func(d *notifications.Device) {
+		if cursor.Epoch != d.Cursor.Epoch || cursor.Position > d.Cursor.Position {
+			d.Cursor = cursor
+		}
+	})
+	return nil
+}
+
+// flushTimeout bounds the writing of a device's state when it leaves.
+const flushTimeout = 2 * time.Second
+
+func (s *session) flushDevice(ctx context.Context) {
+	if s.resume.name == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := s.hub.o.Durable.Devices.Flush(ctx, s.hub.o.Name, s.resume.user, s.resume.name); err != nil {
+		s.logger.WarnContext(ctx, "device cannot be saved yet", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,253 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+
+	"tidings/actors"
+	"tidings/connections"
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// maxQueued is how many invocations of one connection may wait; then its
+// reader stops reading.
+const maxQueued = 64
+
+// session is one connection as its hub sees it. Its reader goroutine runs
+// ServeConn from top to bottom.
+type session struct {
+	hub      *Hub
+	conn     *connections.Conn
+	logger   *slog.Logger
+	splitter protocol.Splitter
+	codec    protocol.Codec
+	member   *actors.Connection
+	items    sync.Map // what the application keeps with the connection
+	resume   *resumption
+
+	mu      sync.Mutex // guards the queue of the worker
+	queue   []*protocol.Invocation
+	working bool
+	room    chan struct{} // full: the reader waits
+	idle    sync.WaitGroup
+}
+
+// ServeConn implements connections.Handler.
+func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &session{
+		hub: h, conn: conn, room: make(chan struct{}, maxQueued),
+		logger:   h.o.Logger.With(slog.String("connection_id", conn.ID())),
+		splitter: protocol.Splitter{Limit: h.o.MaxMessage},
+	}
+	if err := s.join(ctx); err != nil {
+		s.refuse(ctx, err)
+		return
+	}
+	s.logger.InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
+	err := s.connected(ctx)
+	if err == nil {
+		err = s.read(ctx)
+		cancel()
+		s.idle.Wait()
+		s.disconnected(context.WithoutCancel(ctx), err)
+	}
+	s.member.Leave(leaveReason(err))
+	<-s.member.Done()
+	s.logger.InfoContext(ctx, "connection closed", slog.Any("reason", err))
+}
+
+// leaveReason is what the metrics call the end of a session; it counts only
+// when the actor has not ended first, for a reason of its own.
+func leaveReason(err error) string {
+	if err == nil {
+		return actors.ReasonNormal
+	}
+	return actors.ReasonNetwork
+}
+
+// join takes the connection from its first byte to where it is delivered to.
+func (s *session) join(ctx context.Context) error {
+	codec, err := s.handshake()
+	if err != nil {
+		return err
+	}
+	s.codec = codec
+	if s.resume, err = s.hub.resumption(ctx, s.conn); err != nil {
+		return err
+	}
+	principal := s.conn.Principal()
+	m := actors.Member{
+		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles,
+		Groups: s.resume.groups(), Codec: codec, Sink: s.conn,
+		After: s.resume.start.After, First: protocol.HandshakeAnswer(""),
+	}
+	if s.hub.o.CloseOnAuthExpiration {
+		m.Expires = principal.Expires
+	}
+	if s.member, err = s.hub.system.Join(ctx, m); err != nil {
+		return refusedBroken
+	}
+	s.conn.OnControl(s.member.Control)
+	return nil
+}
+
+// connected runs the application's handler and starts delivery.
+func (s *session) connected(ctx context.Context) error {
+	if err := s.onConnected(ctx); err != nil {
+		s.logger.WarnContext(ctx, "connection refused by its handler", slog.Any("error", err))
+		s.hangUp(ctx, actors.ReasonError, &protocol.Close{Error: s.hub.closeText(err)})
+		return err
+	}
+	if s.hub.o.Durable != nil {
+		resumed := &protocol.Invocation{Target: "Resumed", Arguments: []any{s.resume.start.Resumed}}
+		if err := s.member.Send(ctx, resumed); err != nil {
+			return err
+		}
+	}
+	return s.member.Resume(ctx, s.resume.start.After)
+}
+
+// hangUp says goodbye and waits for the client to take it.
+func (s *session) hangUp(ctx context.Context, reason string, m *protocol.Close) {
+	if err := s.member.Close(ctx, reason, m); err != nil {
+		return // it has ended already
+	}
+	for err := error(nil); err == nil; {
+		_, err = s.conn.Receive()
+	}
+}
+
+// errClosedByServer ends a session whose actor ended first.
+var errClosedByServer = errors.New("closed by the server")
+
+// read routes what the client sends, until it ends. A nil error is a clean
+// end.
+func (s *session) read(ctx context.Context) error {
+	for {
+		if err := s.route(ctx); err != nil {
+			return s.ended(ctx, err)
+		}
+		data, err := s.conn.Receive()
+		if err != nil {
+			return s.ended(ctx, err)
+		}
+		s.member.Heard()
+		s.splitter.Feed(data)
+	}
+}
+
+// ended finds out why reading ended and says so to the client if it is to
+// blame.
+func (s *session) ended(ctx context.Context, err error) error {
+	var closed *clientClosed
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.As(err, &closed):
+		s.hangUp(ctx, actors.ReasonNormal, nil)
+		return closed.err()
+	case errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrTooLarge):
+		s.logger.WarnContext(ctx, "protocol error", slog.Any("error", err))
+		s.hangUp(ctx, actors.ReasonProtocolError, &protocol.Close{Error: "Connection closed with an error.", AllowReconnect: true})
+		return err
+	}
+	return err
+}
+
+// clientClosed is a Close message of the client.
+type clientClosed struct{ text string }
+
+func (c *clientClosed) Error() string { return "closed by the client: " + c.text }
+
+// err is what the disconnect handler hears: nothing after a plain Close.
+func (c *clientClosed) err() error {
+	if c.text == "" {
+		return nil
+	}
+	return c
+}
+
+// route handles the records that are complete.
+func (s *session) route(ctx context.Context) error {
+	for {
+		record, ok, err := s.splitter.Next(s.codec)
+		if err != nil || !ok {
+			return err
+		}
+		// The message refers to its record and may outlive the buffer.
+		m, err := s.codec.Decode(bytes.Clone(record))
+		if err != nil {
+			return err
+		}
+		if err := s.handle(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// handle never runs a method: it only routes. Messages of types that a client
+// need not send to this hub, or that nobody waits for, are passed over.
+func (s *session) handle(ctx context.Context, m protocol.Message) error {
+	switch m := m.(type) {
+	case *protocol.Ping:
+		s.member.Pinged()
+	case *protocol.Invocation:
+		return s.enqueue(ctx, m)
+	case *protocol.StreamInvocation:
+		s.refuseStream(ctx, m)
+	case *protocol.Close:
+		return &clientClosed{m.Error}
+	}
+	return nil
+}
+
+// enqueue gives an invocation to the worker, which is started if need be.
+func (s *session) enqueue(ctx context.Context, m *protocol.Invocation) error {
+	select {
+	case s.room <- struct{}{}:
+	case <-s.member.Done():
+		return errClosedByServer
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue, m)
+	if !s.working {
+		s.working = true
+		s.idle.Go(func() { s.work(ctx) })
+	}
+	return nil
+}
+
+// work runs invocations in order of arrival until none is left.
+func (s *session) work(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 {
+			s.working, s.queue = false, nil
+			s.mu.Unlock()
+			return
+		}
+		m := s.queue[0]
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		s.mu.Unlock()
+		s.invoke(ctx, m)
+		s.member.Heard() // a client that waits for us is not silent
+		<-s.room
+	}
+}
+
+// since is where the history of a group begins that is joined now.
+func (s *session) since() notifications.Position {
+	if s.hub.o.Durable == nil {
+		return 0
+	}
+	return s.hub.o.Durable.Reader.State().Last
+}
