@@ -1,0 +1,135 @@
+// Package telemetry is what operators see of a node: traces, metrics and log
+// lines. It holds the names and the providers; the rooms make spans with the
+// OpenTelemetry API only.
+//
+// Export is off until one of the standard variables says where to
+// (OTEL_EXPORTER_OTLP_ENDPOINT, or the one of a signal); /metrics always works.
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/runtime"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// spanQueue is how many ended spans may wait for export; the default of 2048
+// overflows in bursts of deliveries.
+const spanQueue = 8192
+
+// Telemetry holds the providers of a node.
+type Telemetry struct {
+	// Tracer makes spans, or nothing when nobody wants them.
+	Tracer trace.TracerProvider
+	// Metrics are what is counted.
+	Metrics *Metrics
+
+	registry *prometheus.Registry
+	closers  []func(context.Context) error
+}
+
+// Start makes the providers. getenv looks up the standard variables.
+func Start(ctx context.Context, version string, getenv func(string) string) (*Telemetry, error) {
+	t := &Telemetry{Tracer: noop.NewTracerProvider(), registry: prometheus.NewRegistry()}
+	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
+		resource.WithAttributes(attribute.String("service.name", "tidings"), attribute.String("service.version", version)),
+		resource.WithFromEnv()) // last: OTEL_SERVICE_NAME wins
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	if err := t.startTraces(ctx, about, getenv); err != nil {
+		return nil, fmt.Errorf("telemetry: traces: %w", err)
+	}
+	if err := t.startMetrics(ctx, about, getenv); err != nil {
+		return nil, errors.Join(fmt.Errorf("telemetry: metrics: %w", err), t.Shutdown(ctx))
+	}
+	return t, nil
+}
+
+// exports tells whether a signal is to be exported, and by which protocol.
+func exports(signal string, getenv func(string) string) (protocol string, on bool) {
+	endpoint := cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
+	if endpoint == "" || strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_"+signal+"_EXPORTER") == "none" {
+		return "", false
+	}
+	return cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"), true
+}
+
+func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource, getenv func(string) string) error {
+	protocol, on := exports("TRACES", getenv)
+	if !on {
+		return nil
+	}
+	var exporter sdktrace.SpanExporter
+	var err error
+	if protocol == "grpc" {
+		exporter, err = otlptracegrpc.New(ctx)
+	} else {
+		exporter, err = otlptracehttp.New(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(spanQueue)))
+	t.Tracer = provider
+	t.closers = append(t.closers, provider.Shutdown)
+	return nil
+}
+
+func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource, getenv func(string) string) error {
+	scrape, err := otelprometheus.New(otelprometheus.WithRegisterer(t.registry), otelprometheus.WithoutScopeInfo())
+	if err != nil {
+		return err
+	}
+	options := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithReader(scrape)}
+	if protocol, on := exports("METRICS", getenv); on {
+		var exporter sdkmetric.Exporter
+		if protocol == "grpc" {
+			exporter, err = otlpmetricgrpc.New(ctx)
+		} else {
+			exporter, err = otlpmetrichttp.New(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
+	t.closers = append(t.closers, provider.Shutdown)
+	if err = runtime.Start(runtime.WithMeterProvider(provider)); err != nil {
+		return err
+	}
+	t.Metrics, err = newMetrics(ctx, provider.Meter("tidings"))
+	return err
+}
+
+// Handler serves the metrics to Prometheus.
+func (t *Telemetry) Handler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Shutdown exports what has not been, as far as ctx allows.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, closeOne := range t.closers {
+		errs = append(errs, closeOne(ctx))
+	}
+	return errors.Join(errs...)
+}
