@@ -72,6 +72,7 @@ const (
 	ReasonProtocolError = "protocol_error"
 	ReasonAuthExpired   = "auth_expired"
 	ReasonShutdown      = "shutdown"
+	ReasonTruncated     = "truncated"
 	ReasonError         = "error"
 )
 

@@ -22,6 +22,7 @@ type catchUp struct {
 	cause   cause
 	pending bool // a page is being read
 	stale   bool // the page being read is of memberships that have changed
+	oldest  bool // the first page begins wherever the log does
 	replay  Replay
 	running bool
 }
@@ -30,11 +31,12 @@ type catchUp struct {
 // at 25 µs and 60 KB.
 const maxReplayTraces = 32
 
-func (c *connection) resume(after notifications.Position) {
+func (c *connection) resume(m *resume) {
 	if c.phase != joined {
 		return
 	}
-	c.setLast(after)
+	c.setLast(m.after)
+	c.catchUp.oldest = m.oldest
 	if c.desk.options.Reader == nil {
 		c.phase = live
 		return
@@ -83,7 +85,13 @@ func (c *connection) page(m *page) {
 	case u.stale:
 		c.read(u.cause)
 		return
+	case m.truncated && !u.oldest:
+		// The client comes back with its cursor and is told what is missing.
+		c.log().Warn("log was truncated before it could be read", slog.Uint64("after", uint64(c.last)))
+		c.hangUp(ReasonTruncated, closeRecord(&protocol.Close{AllowReconnect: true}))
+		return
 	}
+	u.oldest = false
 	if m.events > 0 {
 		c.put(m.frames)
 	}
@@ -164,7 +172,10 @@ func (r *reading) fetch(ctx context.Context, o *Options) *page {
 	found, err := o.Reader.Read(ctx, notifications.Query{
 		Hub: o.Hub, After: r.after, Memberships: r.memberships, Limit: o.PageEvents, Bytes: o.PageBytes,
 	})
-	p := &page{handle: r.handle, upTo: found.UpTo, complete: found.UpTo >= head.Last, err: err}
+	p := &page{
+		handle: r.handle, upTo: found.UpTo, complete: found.UpTo >= head.Last,
+		truncated: found.First > r.after+1, err: err,
+	}
 	if err != nil {
 		return p
 	}

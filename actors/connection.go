@@ -73,7 +73,7 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *page:
 		c.page(m)
 	case *resume:
-		c.resume(m.after)
+		c.resume(m)
 	case *enter:
 		c.enter(m)
 	case *exit:

@@ -11,12 +11,12 @@ import (
 
 // Deliver hands the next stretch of the log to the shards it concerns and
 // waits for their credit: a shard that is behind holds the follower, and the
-// log keeps the rest. A log that was made anew ends every connection: their
-// positions mean nothing in it, and the clients are told when they come back.
+// log keeps the rest. A log that was made anew, or has lost what this node had
+// not read, ends every connection: the clients are told when they come back.
 func (s *System) Deliver(ctx context.Context, b notifications.Batch) error {
 	if s.options.Reader != nil {
 		epoch := s.options.Reader.State().Epoch
-		if s.epoch != 0 && epoch != s.epoch {
+		if b.Lost || (s.epoch != 0 && epoch != s.epoch) {
 			if err := s.CloseAll(ctx, 0); err != nil {
 				return err
 			}

@@ -68,6 +68,7 @@ type (
 	resume struct {
 		handle *Connection
 		after  notifications.Position
+		oldest bool // what the log has dropped meanwhile is not missed
 	}
 	// enter and exit change the groups of a connection.
 	enter struct {
@@ -110,7 +111,10 @@ type (
 		traces   []string
 		upTo     notifications.Position
 		complete bool // the log had nothing beyond when it was read
-		err      error
+		// truncated says that the log begins after the position that was asked
+		// for: something may have been lost for good.
+		truncated bool
+		err       error
 	}
 	// tick comes once a second, sweep as long as the ring is not empty.
 	tick  struct{}

@@ -120,9 +120,16 @@ func (c *Connection) Control(frame []byte) {
 }
 
 // Resume starts delivery: what the log holds after that position first, then
-// what comes. Events are not delivered before.
+// what comes. Events are not delivered before. A connection whose position has
+// left the log by the time it is read is closed, so that its client is told.
 func (c *Connection) Resume(ctx context.Context, after notifications.Position) error {
-	return c.shard.command(ctx, c, &resume{c, after})
+	return c.shard.command(ctx, c, &resume{handle: c, after: after})
+}
+
+// ResumeOldest is Resume for a client that begins where the log does: what has
+// left it by the time it is read is not missed.
+func (c *Connection) ResumeOldest(ctx context.Context, after notifications.Position) error {
+	return c.shard.command(ctx, c, &resume{handle: c, after: after, oldest: true})
 }
 
 // JoinGroup returns when the connection is a member; joining twice is once.

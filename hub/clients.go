@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 
 	"tidings/actors"
 	"tidings/hub/protocol"
@@ -95,10 +96,57 @@ func (r Recipients) Send(ctx context.Context, method string, arguments ...any) e
 	if arguments == nil {
 		arguments = []any{}
 	}
+	here, elsewhere := r.places()
+	if len(elsewhere) > 0 {
+		if err := r.publish(ctx, elsewhere, method, arguments); err != nil {
+			return err
+		}
+	}
+	if len(here) == 0 {
+		return nil
+	}
 	return r.hub.system.Send(ctx, actors.Live{
-		To: r.to, Except: r.less,
+		To: here, Except: r.less,
 		Message: protocol.Share(&protocol.Invocation{Target: method, Arguments: arguments}),
 	})
+}
+
+// places tells whom to reach on this node and whom through the backplane, which
+// comes back to this node, too.
+func (r Recipients) places() (here, elsewhere []notifications.Recipient) {
+	if r.hub.o.Backplane == nil {
+		return r.to, nil
+	}
+	for _, to := range r.to {
+		if to.Kind == notifications.Connection {
+			if _, known := r.hub.system.Lookup(to.Key); known {
+				here = append(here, to)
+				continue
+			}
+		}
+		elsewhere = append(elsewhere, to)
+	}
+	return here, elsewhere
+}
+
+func (r Recipients) publish(ctx context.Context, to []notifications.Recipient, method string, arguments []any) error {
+	m := notifications.Live{Hub: r.hub.o.Name, Except: r.less, Target: method, TraceParent: traceParent(ctx)}
+	for i, argument := range arguments {
+		raw, err := protocol.EncodeJSON(argument)
+		if err != nil {
+			return fmt.Errorf("argument %d of %s: %w", i+1, method, err)
+		}
+		m.Arguments = append(m.Arguments, raw)
+	}
+	for _, m.To = range to {
+		if m.To.Validate() != nil {
+			continue // a name that nobody can have selects nobody
+		}
+		if err := r.hub.o.Backplane.PublishLive(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Groups changes who is in which group. Names are exact; membership ends with

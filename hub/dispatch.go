@@ -161,6 +161,13 @@ func (s *session) span(ctx context.Context, method *method, m *protocol.Invocati
 	return ctx, span
 }
 
+// traceParent is the W3C context of what is going on, or empty.
+func traceParent(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
 // onConnected runs the handler inside its filters.
 func (s *session) onConnected(ctx context.Context) error {
 	ctx, span := s.hub.tracer.Start(ctx, s.hub.o.Service+"/OnConnected", trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: s.conn.ConnectSpan()}))

@@ -62,6 +62,8 @@ type Options struct {
 	Policy *roles.Policy
 	// Durable makes the hub deliver from the log, too.
 	Durable *Durable
+	// Backplane carries what Clients send to all nodes. nil = this node alone.
+	Backplane Backplane
 	// KeepAlive is the silence after which the server pings. Default 15 s.
 	KeepAlive time.Duration
 	// ClientTimeout is the longest silence of a client that has pinged once.
@@ -88,6 +90,13 @@ type Options struct {
 type Durable struct {
 	Reader  notifications.Reader
 	Devices notifications.Devices
+}
+
+// Backplane hands unstored messages to all nodes, the sender included, in
+// order; persistence.Log is one. What comes back on a node is given to
+// [Hub.DeliverLive].
+type Backplane interface {
+	PublishLive(m notifications.Live) error
 }
 
 // Observer counts invocations. It must not block.
@@ -186,7 +195,7 @@ func (h *Hub) DeliverLive(ctx context.Context, m notifications.Live) error {
 	if m.TraceParent != "" {
 		message.Headers = protocol.Headers{"traceparent": m.TraceParent}
 	}
-	return h.system.Send(ctx, actors.Live{To: []notifications.Recipient{m.To}, Message: protocol.Share(message)})
+	return h.system.Send(ctx, actors.Live{To: []notifications.Recipient{m.To}, Except: m.Except, Message: protocol.Share(message)})
 }
 
 // CloseAll ends all connections, perSecond of them, so that their clients come

@@ -41,7 +41,7 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 		h.o.Logger.WarnContext(ctx, "cursor cannot be read", slog.String("connection_id", conn.ID()), slog.Any("error", err))
 	}
 	reader := h.o.Durable.Reader
-	awaitLog(ctx, reader, request.Cursor)
+	awaitLog(ctx, func() bool { return !request.Ahead(reader.State(), known) })
 	principal := conn.Principal()
 	r.start = request.Resolve(reader, h.o.Name, memberships(principal.UserID, principal.Roles, r.device.Groups), known)
 	if r.name != "" {
@@ -78,16 +78,15 @@ const (
 
 // awaitLog gives the follower of this node the time to come to where the
 // client has been.
-func awaitLog(ctx context.Context, reader notifications.Reader, text string) {
-	cursor, err := notifications.ParseCursor(text)
-	if err != nil || cursor.Epoch != reader.State().Epoch || cursor.Position <= reader.State().Last {
+func awaitLog(ctx context.Context, there func() bool) {
+	if there() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitMost)
 	defer cancel()
 	step := time.NewTicker(awaitStep)
 	defer step.Stop()
-	for cursor.Position > reader.State().Last {
+	for !there() {
 		select {
 		case <-step.C:
 		case <-ctx.Done():

@@ -111,6 +111,9 @@ func (s *session) connected(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.resume.start.Oldest {
+		return s.member.ResumeOldest(ctx, s.resume.start.After)
+	}
 	return s.member.Resume(ctx, s.resume.start.After)
 }
 

@@ -92,6 +92,10 @@ type LogState struct {
 	// First is the first position still held (Last+1 when the log is empty),
 	// Last the newest position this node has read.
 	First, Last Position
+	// End is the newest position the log is known to have had, at least Last.
+	// It is beyond Last while the node reads on, and when the newest events
+	// have expired.
+	End Position
 }
 
 // Reader reads the log back. It is implemented by persistence.Log and safe for
@@ -141,6 +145,10 @@ type Batch struct {
 	// UpTo is the position the batch is complete to; at least that of its last
 	// entry.
 	UpTo Position
+	// Lost says that entries before the batch were dropped by the retention of
+	// the log before this node had read them: whoever is connected has to be
+	// told.
+	Lost bool
 }
 
 // Live is an unstored message: it has no position, is heard at most once and
@@ -148,6 +156,8 @@ type Batch struct {
 type Live struct {
 	Hub string
 	To  Recipient
+	// Except lists ids of connections that do not hear it.
+	Except []string
 	// Target is the client method that is invoked with Arguments.
 	Target    string
 	Arguments []json.RawMessage

@@ -83,9 +83,11 @@ func (r *ResumeRequest) parseReplay(text string) error {
 
 // Start is where a connection begins to hear the log.
 type Start struct {
-	After     Position
-	Truncated bool
-	Resumed   Resumed
+	After Position
+	// Oldest says that After is wherever the log begins, whatever it has
+	// dropped by the time it is read.
+	Oldest  bool
+	Resumed Resumed
 }
 
 // Resumed is the first thing a client of a log hears. Its JSON names are
@@ -106,29 +108,39 @@ type Resumed struct {
 func (r ResumeRequest) Resolve(log Reader, hub string, memberships []Membership, device *Device) Start {
 	state := log.State()
 	s := Start{After: state.Last}
+	truncated := false
 	cursor, known := r.cursor(device)
 	switch {
 	case known == nil:
-		s.After, s.Truncated = reach(log, state, cursor)
+		s.After, truncated = reach(log, state, cursor)
+		s.Oldest = truncated
 	case !errors.Is(known, errNothingKnown):
-		s.After, s.Truncated = state.First-1, true
+		s.After, s.Oldest, truncated = state.First-1, true, true
 	case r.All:
-		s.After = state.First - 1
+		s.After, s.Oldest = state.First-1, true
 	case r.Last > 0:
 		s.After, _ = log.Recent(hub, memberships, r.Last)
 	case !r.Since.IsZero():
 		first, retained := log.StoredAt(state.First)
 		s.After = max(log.Before(r.Since), state.First-1)
-		s.Truncated = state.First > 1 && retained && r.Since.Before(first)
+		s.Oldest = s.After == state.First-1
+		truncated = state.First > 1 && retained && r.Since.Before(first)
 	}
 	newest, found := log.Recent(hub, memberships, 1)
 	s.Resumed = Resumed{
 		Cursor:    at(log, state, s.After).String(),
 		Replaying: found > 0 && newest+1 > s.After,
-		Truncated: s.Truncated,
+		Truncated: truncated,
 		First:     state.First,
 	}
 	return s
+}
+
+// Ahead tells whether the client has been further than the log is known to go,
+// because another node has read more of it.
+func (r ResumeRequest) Ahead(state LogState, device *Device) bool {
+	c, err := r.cursor(device)
+	return err == nil && c.Epoch == state.Epoch && c.Position > state.End
 }
 
 var errNothingKnown = errors.New("nothing is known of the client")
@@ -152,7 +164,7 @@ func (r ResumeRequest) cursor(device *Device) (Cursor, error) {
 func reach(log Reader, state LogState, c Cursor) (after Position, truncated bool) {
 	stored, held := log.StoredAt(c.Position)
 	switch {
-	case c.Epoch != state.Epoch, c.Position > state.Last, c.Position+1 < state.First,
+	case c.Epoch != state.Epoch, c.Position > state.End, c.Position+1 < state.First,
 		held && !c.Stored.IsZero() && !stored.Equal(c.Stored):
 		return state.First - 1, true
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"tidings/notifications"
 )
@@ -25,13 +27,53 @@ const (
 	attemptPause  = 100 * time.Millisecond
 )
 
+// Appender appends to a log without following it: what an emitter needs. It
+// implements notifications.Appender.
+type Appender struct {
+	nats   *NATS
+	tracer trace.Tracer
+
+	appended, failed atomic.Int64
+}
+
+// NewAppender appends over a connection; nobody asks whether the log is there.
+// A nil provider makes no spans.
+func NewAppender(n *NATS, provider trace.TracerProvider) *Appender {
+	if provider == nil {
+		provider = noop.NewTracerProvider()
+	}
+	return &Appender{nats: n, tracer: provider.Tracer("tidings/persistence")}
+}
+
 // Append implements notifications.Appender. It repeats an attempt that failed,
 // with the same id, until ctx ends or ten seconds have passed.
-func (l *Log) Append(ctx context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
+func (a *Appender) Append(ctx context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	template := "tidings.log." + hub + "." + string(e.Recipient.Kind) + ".{key}"
-	ctx, span := l.tracer.Start(parent(ctx, e), "publish "+template,
+	ctx, name, options := publishSpan(ctx, hub, e)
+	ctx, span := a.tracer.Start(ctx, name, options...)
+	defer span.End()
+	receipt, err := a.append(ctx, hub, e)
+	if err != nil {
+		a.failed.Add(1)
+		span.SetStatus(codes.Error, "append failed")
+		span.SetAttributes(attribute.String("error.type", "unavailable"))
+		return receipt, err
+	}
+	a.appended.Add(1)
+	span.SetAttributes(
+		attribute.Int64("notify.stream.seq", int64(receipt.Position)), //nolint:gosec // positions fit
+		attribute.Bool("notify.duplicate", receipt.Duplicate),
+	)
+	return receipt, nil
+}
+
+// publishSpan is the span of an append: a child of what the process is doing,
+// or else of what the emitter was doing; linked to the latter if that is
+// another trace.
+func publishSpan(ctx context.Context, hub string, e notifications.Event) (parent context.Context, name string, options []trace.SpanStartOption) {
+	template := logPrefix + EncodeToken(hub) + "." + string(e.Recipient.Kind) + ".{key}"
+	options = []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(
 			attribute.String("messaging.system", "nats"),
@@ -41,42 +83,31 @@ func (l *Log) Append(ctx context.Context, hub string, e notifications.Event) (no
 			attribute.String("messaging.message.id", e.ID),
 			attribute.String("notify.hub", hub),
 			attribute.String("notify.event.type", e.Type),
-		))
-	defer span.End()
-	receipt, err := l.append(ctx, hub, e)
-	if err != nil {
-		l.counts.appendErrors.Add(1)
-		span.SetStatus(codes.Error, "append failed")
-		span.SetAttributes(attribute.String("error.type", "unavailable"))
-		return receipt, err
+			attribute.String("notify.recipient.kind", string(e.Recipient.Kind)),
+		),
 	}
-	l.counts.appended.Add(1)
-	span.SetAttributes(
-		attribute.Int64("notify.stream.seq", int64(receipt.Position)), //nolint:gosec // positions fit
-		attribute.Bool("notify.duplicate", receipt.Duplicate),
-	)
-	return receipt, nil
-}
-
-// parent is the context an append belongs to: what the process is doing, or
-// else what the emitter was doing.
-func parent(ctx context.Context, e notifications.Event) context.Context {
-	if trace.SpanContextFromContext(ctx).IsValid() || e.TraceParent == "" {
-		return ctx
-	}
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{
+	creation := propagation.TraceContext{}.Extract(context.WithoutCancel(ctx), propagation.MapCarrier{
 		"traceparent": e.TraceParent, "tracestate": e.TraceState,
 	})
+	doing, emitter := trace.SpanContextFromContext(ctx), trace.SpanContextFromContext(creation)
+	switch {
+	case e.TraceParent == "" || doing.TraceID() == emitter.TraceID():
+	case doing.IsValid():
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: emitter}))
+	default:
+		ctx = trace.ContextWithRemoteSpanContext(ctx, emitter)
+	}
+	return ctx, "publish " + template, options
 }
 
-func (l *Log) append(ctx context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
+func (a *Appender) append(ctx context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
 	msg, options, err := message(ctx, hub, e)
 	if err != nil {
 		return notifications.Receipt{}, err
 	}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, attemptTime)
-		ack, err := l.nats.js.PublishMsg(attempt, msg, options...)
+		ack, err := a.nats.js.PublishMsg(attempt, msg, options...)
 		cancel()
 		if err == nil {
 			return notifications.Receipt{ID: e.ID, Position: notifications.Position(ack.Sequence), Duplicate: ack.Duplicate}, nil

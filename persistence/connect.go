@@ -63,7 +63,9 @@ func (o ConnectOptions) options() []nats.Option {
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			o.Logger.Warn("connection to NATS lost", slog.Any("error", err))
+			if err != nil { // else we have closed it
+				o.Logger.Warn("connection to NATS lost", slog.Any("error", err))
+			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { o.Logger.Info("connection to NATS is back") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -91,19 +93,23 @@ func (o ConnectOptions) options() []nats.Option {
 	return options
 }
 
-// withoutSecrets is a URL as an error may show it.
-func withoutSecrets(url string) string {
-	if url == "" {
+// withoutSecrets is a URL, or a list of them, as an error may show it.
+func withoutSecrets(list string) string {
+	if list == "" {
 		return "this process"
 	}
-	scheme, rest, found := strings.Cut(url, "://")
-	if !found {
-		scheme, rest = "nats", url
+	urls := strings.Split(list, ",")
+	for i, url := range urls {
+		scheme, rest, found := strings.Cut(strings.TrimSpace(url), "://")
+		if !found {
+			scheme, rest = "nats", scheme
+		}
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			rest = rest[at+1:]
+		}
+		urls[i] = scheme + "://" + rest
 	}
-	if _, host, found := strings.Cut(rest, "@"); found {
-		rest = host
-	}
-	return scheme + "://" + rest
+	return strings.Join(urls, ",")
 }
 
 // older compares versions such as 2.14.3; what follows a "-" is not looked at.

@@ -20,18 +20,25 @@ import (
 // deviceTTL is how long a device that does not come back is remembered.
 const deviceTTL = 180 * 24 * time.Hour
 
-// saveEvery is how often what devices have acknowledged is written: a crash
-// loses no more than that, and costs a client what it has seen already.
+// saveEvery is how often the state of one device is written at most. The first
+// change after a pause is written at once, so a crash loses only what a busy
+// device has acknowledged since: it will hear that again.
 const saveEvery = 2 * time.Second
+
+// maxUrgent is how many devices may wait to be written at once; the others wait
+// for the next round.
+const maxUrgent = 1024
 
 // Cursors keeps the state of devices in a key-value bucket. It implements
 // notifications.Devices.
 type Cursors struct {
 	kv     jetstream.KeyValue
 	logger *slog.Logger
+	urgent chan string // keys that have not been written for a while
 
-	mu    sync.Mutex // guards dirty
-	dirty map[string]notifications.Device
+	mu     sync.Mutex // guards all below
+	dirty  map[string]notifications.Device
+	recent map[string]bool // written, or about to be, since the last round
 }
 
 // OpenCursors opens the bucket, which is made if it is missing.
@@ -43,7 +50,10 @@ func OpenCursors(ctx context.Context, n *NATS, o Options) (*Cursors, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket of cursors: %w", err)
 	}
-	return &Cursors{kv: kv, logger: o.Logger, dirty: make(map[string]notifications.Device)}, nil
+	return &Cursors{
+		kv: kv, logger: o.Logger, urgent: make(chan string, maxUrgent),
+		dirty: make(map[string]notifications.Device), recent: make(map[string]bool),
+	}, nil
 }
 
 // key names a device without telling anybody who it is.
@@ -84,6 +94,14 @@ func (c *Cursors) Save(hub, user, device string, d notifications.Device) {
 		d.Cursor = old.Cursor
 	}
 	c.dirty[k] = d
+	if c.recent[k] {
+		return
+	}
+	select {
+	case c.urgent <- k:
+		c.recent[k] = true
+	default:
+	}
 }
 
 func clone(d notifications.Device) notifications.Device {
@@ -119,13 +137,14 @@ func (c *Cursors) write(ctx context.Context, k string) error {
 	return nil
 }
 
-// Run writes what Save has kept, every two seconds and once more when ctx
-// ends, for as long as grace allows.
+// Run writes what Save has kept, and once more when ctx ends.
 func (c *Cursors) Run(ctx context.Context) error {
 	ticker := time.NewTicker(saveEvery)
 	defer ticker.Stop()
 	for {
 		select {
+		case k := <-c.urgent:
+			c.warn(ctx, c.write(ctx, k))
 		case <-ticker.C:
 			c.writeAll(ctx)
 		case <-ctx.Done():
@@ -139,15 +158,23 @@ func (c *Cursors) Run(ctx context.Context) error {
 
 func (c *Cursors) writeAll(ctx context.Context) {
 	c.mu.Lock()
+	clear(c.recent)
 	keys := make([]string, 0, len(c.dirty))
 	for k := range c.dirty {
 		keys = append(keys, k)
+		c.recent[k] = true
 	}
 	c.mu.Unlock()
 	for _, k := range keys {
 		if err := c.write(ctx, k); err != nil {
-			c.logger.WarnContext(ctx, "cursors cannot be saved, will try again", slog.Any("error", err))
+			c.warn(ctx, err)
 			return
 		}
+	}
+}
+
+func (c *Cursors) warn(ctx context.Context, err error) {
+	if err != nil {
+		c.logger.WarnContext(ctx, "cursors cannot be saved, will try again", slog.Any("error", err))
 	}
 }

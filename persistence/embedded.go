@@ -35,6 +35,9 @@ type ServerOptions struct {
 	Dir string
 	// Listen is host:port for emitters and tools; empty = no port at all.
 	Listen string
+	// Token is what whoever connects must present; empty = nothing. It is a
+	// secret.
+	Token string
 	// Sync is SyncAlways by default.
 	Sync   Sync
 	Logger *slog.Logger
@@ -71,6 +74,7 @@ func (s *Server) start(o ServerOptions) error {
 		ServerName: "tidings", JetStream: true, StoreDir: o.Dir,
 		DontListen: o.Listen == "", NoSigs: true, DisableJetStreamBanner: true,
 		SyncAlways: o.Sync != SyncInterval, SyncInterval: syncInterval,
+		Authorization: o.Token,
 	}
 	if o.Listen != "" {
 		host, port, err := splitListen(o.Listen)

@@ -140,7 +140,8 @@ func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped ch
 
 // gather makes a batch of a message and of what has come in meanwhile.
 func (l *Log) gather(msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifications.Batch, error) {
-	var b notifications.Batch
+	b := notifications.Batch{Lost: l.lost}
+	l.lost = false
 	for n := 1; ; n++ {
 		if err := l.note(msg, &b); err != nil {
 			return b, err
@@ -209,6 +210,7 @@ func (l *Log) check(ctx context.Context) error {
 	case last < head:
 		return fmt.Errorf("%w: it ends at %d, this node has read %d", ErrLogWentBack, last, head)
 	case first > head+1 && head > 0:
+		l.lost = true
 		l.o.Logger.ErrorContext(ctx, "this node fell behind the retention of the log",
 			slog.Uint64("read", uint64(head)), slog.Uint64("first", uint64(first)))
 	}
@@ -232,7 +234,7 @@ func (l *Log) startOver(epoch uint64, first notifications.Position) {
 // setFirst follows the retention of the stream.
 func (l *Log) setFirst(first notifications.Position) {
 	l.mu.Lock()
-	l.first = first
+	l.first = max(l.first, first)
 	l.mu.Unlock()
 	l.index.trim(first)
 }

@@ -15,8 +15,9 @@ import (
 type index struct {
 	mu sync.RWMutex
 	// times are Unix milliseconds by position, from base on. A position that
-	// holds no event has the time of the one before, negated, so that the
-	// list stays sorted by size.
+	// holds no event has the time of the one before, negated. They are what the
+	// log says, because a cursor is held against them: sorted by size unless a
+	// clock was set back.
 	base  notifications.Position
 	times []int64
 	lists map[address][]posting
@@ -58,8 +59,7 @@ func (x *index) add(p notifications.Position, stored time.Time, entry *notificat
 	for x.base+notifications.Position(len(x.times)) < p {
 		x.times = append(x.times, -x.newest())
 	}
-	// A clock that was set back must not unsort the list.
-	x.times = append(x.times, max(stored.UnixMilli(), x.newest()))
+	x.times = append(x.times, stored.UnixMilli())
 	if entry != nil {
 		a := address{entry.Hub, entry.Event.Recipient}
 		x.lists[a] = append(x.lists[a], newPosting(p, entry.Event.MembersAt))
@@ -143,7 +143,8 @@ func (x *index) storedAt(p notifications.Position) (time.Time, bool) {
 	return time.UnixMilli(ms).UTC(), ms > 0
 }
 
-// before is the newest position stored before t.
+// before is the newest position stored before t; a position near it where a
+// clock was set back.
 func (x *index) before(t time.Time) notifications.Position {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

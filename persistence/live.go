@@ -20,6 +20,7 @@ const liveBuffer = 64 << 10
 type liveForm struct {
 	Target    string            `json:"target"`
 	Arguments []json.RawMessage `json:"arguments"`
+	Except    []string          `json:"except,omitempty"`
 }
 
 // FollowLive hands on what is published to the live subjects, in order, until
@@ -57,18 +58,23 @@ func readLive(msg *nats.Msg) (notifications.Live, error) {
 	case !json.Valid(msg.Data):
 		return notifications.Live{}, fmt.Errorf("payload of %d bytes is no JSON", len(msg.Data))
 	case json.Unmarshal(msg.Data, &form) == nil && form.Target != "":
-		live.Target, live.Arguments = form.Target, form.Arguments
+		live.Target, live.Arguments, live.Except = form.Target, form.Arguments, form.Except
 	default:
 		live.Target, live.Arguments = notifications.DefaultTarget, []json.RawMessage{msg.Data}
 	}
 	return live, nil
 }
 
-// PublishLive publishes an unstored message to all nodes.
+// PublishLive hands an unstored message to all nodes, this one included. It
+// does not wait; the error wraps notifications.ErrUnavailable when there is no
+// connection, because a live message that comes late is worth nothing.
 func (l *Log) PublishLive(m notifications.Live) error {
-	data, err := json.Marshal(liveForm{m.Target, m.Arguments})
+	data, err := json.Marshal(liveForm{m.Target, m.Arguments, m.Except})
 	if err != nil {
 		return fmt.Errorf("publish live: %w", err)
+	}
+	if !l.nats.conn.IsConnected() {
+		return fmt.Errorf("publish live: %w", notifications.ErrUnavailable)
 	}
 	msg := nats.NewMsg(LiveSubject(m.Hub, m.To))
 	msg.Data = data

@@ -19,7 +19,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"tidings/notifications"
 )
@@ -57,22 +56,21 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.TracerProvider == nil {
-		o.TracerProvider = noop.NewTracerProvider()
-	}
 	return o
 }
 
 // Log is the log as one node sees it. It implements notifications.Appender and
 // notifications.Reader; its methods are safe for concurrent use.
 type Log struct {
+	*Appender
+
 	o      Options
 	nats   *NATS
 	stream jetstream.Stream
-	tracer trace.Tracer
 
 	index *index
 	tail  *tail
+	lost  bool // retention overtook this node; used by Follow only
 
 	ready     chan struct{}
 	readyOnce sync.Once
@@ -87,8 +85,8 @@ type Log struct {
 }
 
 type counts struct {
-	appended, appendErrors, followed, rejected, rejectedLost atomic.Int64
-	last                                                     atomic.Uint64 // newest position of the stream, as last seen
+	followed, rejected, rejectedLost atomic.Int64
+	last                             atomic.Uint64 // newest position of the stream, as last seen
 }
 
 // Stats is a look at the log, for gauges.
@@ -112,16 +110,16 @@ func Open(ctx context.Context, n *NATS, o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		o:       o,
-		nats:    n,
-		stream:  stream,
-		tracer:  o.TracerProvider.Tracer("tidings/persistence"),
-		index:   newIndex(),
-		tail:    &tail{limit: o.TailBytes},
-		ready:   make(chan struct{}),
-		epoch:   epoch,
-		first:   1,
-		rejects: make(chan rejected, maxRejects),
+		Appender: NewAppender(n, o.TracerProvider),
+		o:        o,
+		nats:     n,
+		stream:   stream,
+		index:    newIndex(),
+		tail:     &tail{limit: o.TailBytes},
+		ready:    make(chan struct{}),
+		epoch:    epoch,
+		first:    1,
+		rejects:  make(chan rejected, maxRejects),
 	}
 	return l, nil
 }
@@ -144,15 +142,15 @@ func (l *Log) setHealth(err error) {
 
 // Stats is a look at the log as it is now.
 func (l *Log) Stats() Stats {
-	head := l.index.head()
+	state := l.State()
 	return Stats{
-		Appended:     l.counts.appended.Load(),
-		AppendErrors: l.counts.appendErrors.Load(),
+		Appended:     l.appended.Load(),
+		AppendErrors: l.failed.Load(),
 		Followed:     l.counts.followed.Load(),
 		Rejected:     l.counts.rejected.Load(),
 		Entries:      l.index.len(),
 		TailBytes:    l.tail.size(),
-		Head:         head,
-		Last:         max(head, notifications.Position(l.counts.last.Load())),
+		Head:         state.Last,
+		Last:         state.End,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,39 +47,52 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 }
 
 // load fetches events by position: from the tail, else from the server. One
-// that is no longer there is nil: it has expired.
+// that is no longer there is nil.
 func (l *Log) load(ctx context.Context, positions []notifications.Position) ([]*notifications.Entry, error) {
 	entries := make([]*notifications.Entry, len(positions))
-	var missing []int
+	var absent []int
 	for i, p := range positions {
 		if e, ok := l.tail.get(p); ok {
 			entries[i] = e
 		} else {
-			missing = append(missing, i)
+			absent = append(absent, i)
 		}
 	}
-	if len(missing) == 0 {
+	if len(absent) == 0 {
 		return entries, nil
 	}
-	errs := make([]error, fetchers)
+	errs := make([]error, len(absent))
+	next := make(chan int, len(absent))
+	for i := range absent {
+		next <- i
+	}
+	close(next)
 	var wg sync.WaitGroup
-	for worker := range min(fetchers, len(missing)) {
+	for range min(fetchers, len(absent)) {
 		wg.Go(func() {
-			for i := worker; i < len(missing) && errs[worker] == nil; i += fetchers {
-				at := missing[i]
-				entries[at], errs[worker] = l.fetch(ctx, positions[at])
+			for i := range next {
+				at := absent[i]
+				entries[at], errs[i] = l.fetch(ctx, positions[at])
 			}
 		})
 	}
 	wg.Wait()
+	holes := len(errs)
+	errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errHole) })
+	if holes -= len(errs); holes > 0 {
+		errs = append(errs, l.refreshFirst(ctx))
+	}
 	return entries, errors.Join(errs...)
 }
+
+// errHole says that a position holds no event any more.
+var errHole = errors.New("no event at this position")
 
 func (l *Log) fetch(ctx context.Context, p notifications.Position) (*notifications.Entry, error) {
 	raw, err := l.stream.GetMsg(ctx, uint64(p))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil, nil //nolint:nilnil // expired, which is no error
+		return nil, errHole
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrConnectionClosed):
 		return nil, fmt.Errorf("%w: %w", notifications.ErrUnavailable, err)
 	case err != nil:
@@ -86,9 +100,25 @@ func (l *Log) fetch(ctx context.Context, p notifications.Position) (*notificatio
 	}
 	e, err := l.entry(stored{subject: raw.Subject, header: raw.Header, data: raw.Data, position: p, at: raw.Time})
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // rejected when it was followed; it is nobody's event
+		return nil, errHole
+	}
+	if at, held := l.index.storedAt(p); !held || !at.Equal(e.Stored) {
+		// Another log has taken the place of this one: what stands here may be
+		// for somebody else.
+		return nil, fmt.Errorf("%w: position %d is not what this node has read", notifications.ErrUnavailable, p)
 	}
 	return e, nil
+}
+
+// refreshFirst finds out whether a hole is an event that has expired, which is
+// nobody's loss, or the end of what the log retains, which a reader is told.
+func (l *Log) refreshFirst(ctx context.Context) error {
+	stream, err := l.nats.js.Stream(ctx, l.o.Stream)
+	if err != nil {
+		return fmt.Errorf("%w: %w", notifications.ErrUnavailable, err)
+	}
+	l.setFirst(notifications.Position(max(stream.CachedInfo().State.FirstSeq, 1)))
+	return nil
 }
 
 // State implements notifications.Reader.
@@ -96,7 +126,8 @@ func (l *Log) State() notifications.LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	head := l.index.head()
-	return notifications.LogState{Epoch: l.epoch, First: min(l.first, head+1), Last: head}
+	end := max(head, notifications.Position(l.counts.last.Load()))
+	return notifications.LogState{Epoch: l.epoch, First: min(l.first, head+1), Last: head, End: end}
 }
 
 // Before implements notifications.Reader.

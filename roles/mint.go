@@ -50,3 +50,8 @@ func Mint(secret []byte, g Grant) (string, error) {
 	}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(secret)
 }
+
+// NewSecret makes a secret to share, as text of 256 random bits.
+func NewSecret() string {
+	return rand.Text() + rand.Text()
+}

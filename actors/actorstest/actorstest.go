@@ -74,7 +74,8 @@ func (l *Log) Read(_ context.Context, q notifications.Query) (notifications.Page
 func (l *Log) State() notifications.LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return notifications.LogState{Epoch: Epoch, First: 1, Last: notifications.Position(len(l.entries))}
+	last := notifications.Position(len(l.entries))
+	return notifications.LogState{Epoch: Epoch, First: 1, Last: last, End: last}
 }
 
 // Before implements notifications.Reader.

@@ -136,6 +136,9 @@ func appendValue(b []byte, value any) ([]byte, error) {
 	return out[:len(out)-1], nil // the encoder ends with a line feed
 }
 
+// EncodeJSON is the JSON of one value, as the text encoding writes it.
+func EncodeJSON(value any) (json.RawMessage, error) { return appendValue(nil, value) }
+
 const hex = "0123456789abcdef"
 
 // appendString escapes what JSON demands and nothing else; bytes that are no
