@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"tidings/connections"
+	"tidings/hub"
+	"tidings/notifications"
+	"tidings/persistence"
+	"tidings/rest"
+	"tidings/roles"
+	"tidings/telemetry"
+)
+
+type serveCommand struct {
+	settings
+}
+
+func (c serveCommand) Run(ctx context.Context, env environment) error {
+	s := c.withDefaults()
+	if err := s.validate(); err != nil {
+		return err
+	}
+	return serve(ctx, s, env)
+}
+
+// node is one running server. Its parts are made in the order in which they
+// stand here and ended in reverse (see drain.go).
+type node struct {
+	s         settings
+	env       environment
+	logger    *slog.Logger
+	telemetry *telemetry.Telemetry
+
+	embedded *persistence.Server // nil with an outside NATS
+	nats     *persistence.NATS
+	log      *persistence.Log
+	cursors  *persistence.Cursors
+
+	secret   []byte // of development, or nil
+	policy   *roles.Policy
+	verifier roles.Verifier
+	commands *notifications.Commands
+
+	notifications *hub.Notifications
+	analytics     *hub.Analytics
+	doors         []*connections.Server
+
+	public, operators listener
+
+	tasks    []*task // what runs, in the order it was started
+	failed   chan error
+	ready    atomic.Bool // the log has been read
+	draining atomic.Bool
+}
+
+// listener is an HTTP server and its socket.
+type listener struct {
+	http   *http.Server
+	socket net.Listener
+}
+
+// serve runs a node until ctx ends, then drains it.
+func serve(ctx context.Context, s settings, env environment) error {
+	n := &node{s: s, env: env, failed: make(chan error, 1)}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return err
+	}
+	n.logger = telemetry.NewLogger(env.Stderr, s.LogFormat, level)
+	err := n.start(ctx)
+	if err == nil {
+		err = n.wait(ctx)
+	}
+	n.draining.Store(true)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.DrainTimeout)
+	defer cancel()
+	if stopped := n.stop(drain); stopped != nil {
+		n.logger.WarnContext(drain, "not all was ended in order", slog.Any("error", stopped))
+	}
+	return err
+}
+
+// start makes the parts of a node and sets them going, from the bottom to the
+// top. What has been made when it fails is ended by stop.
+func (n *node) start(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		n.startTelemetry, n.startNATS, n.openLog, n.loadIdentity, n.makeHubs, n.listen, n.watch,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	n.launch(ctx, "cursors", n.cursors.Run)
+	n.launch(ctx, "notification hub", n.notifications.Run)
+	n.launch(ctx, "analytics hub", n.analytics.Run)
+	n.launch(ctx, "live messages", n.followLive)
+	n.launch(ctx, "log", n.follow)
+	if n.s.Dev {
+		n.launch(ctx, "collector", n.collect)
+	}
+	return nil
+}
+
+// wait says when the node is ready, and returns when it is told to stop or can
+// not go on.
+func (n *node) wait(ctx context.Context) error {
+	ready := n.log.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			n.ready.Store(true)
+			n.announce(ctx)
+		case err := <-n.failed:
+			return err
+		case <-ctx.Done():
+			n.logger.InfoContext(ctx, "told to stop")
+			return nil
+		}
+	}
+}
+
+// announce prints the one line that others wait for.
+func (n *node) announce(ctx context.Context) {
+	nats := n.nats.URL()
+	if n.embedded != nil {
+		if nats = n.embedded.Addr(); nats == "" {
+			nats = off
+		}
+	}
+	position := n.log.State().Last
+	if n.s.Dev {
+		n.banner(ctx, nats)
+	}
+	// If nobody reads this, there is nobody to tell that it could not be said.
+	_, _ = fmt.Fprintf(n.env.Stdout, "tidings ready http=%s ops=%s nats=%s position=%d\n",
+		n.public.socket.Addr(), n.operators.socket.Addr(), nats, position)
+	n.logger.InfoContext(ctx, "ready", slog.String("version", version()), slog.Uint64("position", uint64(position)))
+}
+
+func (n *node) startTelemetry(ctx context.Context) (err error) {
+	n.telemetry, err = telemetry.Start(ctx, version(), n.env.getenv)
+	return err
+}
+
+func (n *node) startNATS(context.Context) (err error) {
+	s := n.s
+	options := persistence.ConnectOptions{
+		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword,
+		CA: s.NATSCA, Cert: s.NATSCert, Key: s.NATSKey, Logger: n.logger,
+	}
+	if s.NATS == "" {
+		listen := s.NATSListen
+		if listen == off {
+			listen = ""
+		}
+		n.embedded, err = persistence.StartServer(persistence.ServerOptions{
+			Dir: s.Data, Listen: listen, Token: s.NATSListenToken, Sync: persistence.Sync(s.Sync), Logger: n.logger,
+		})
+		if err != nil {
+			return err
+		}
+		options = persistence.ConnectOptions{Server: n.embedded, Token: s.NATSListenToken, Logger: n.logger}
+	}
+	n.nats, err = persistence.Connect(options)
+	return err
+}
+
+// openTimeout bounds the first questions to the log.
+const openTimeout = 30 * time.Second
+
+func (n *node) openLog(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	options := n.s.log()
+	options.Logger, options.TracerProvider = n.logger, n.telemetry.Tracer
+	if n.log, err = persistence.Open(ctx, n.nats, options); err != nil {
+		return err
+	}
+	n.cursors, err = persistence.OpenCursors(ctx, n.nats, options)
+	return err
+}
+
+func (n *node) loadIdentity(ctx context.Context) (err error) {
+	if n.policy, err = n.s.policy(); err != nil {
+		return err
+	}
+	issuers, err := n.s.issuers()
+	if err != nil {
+		return err
+	}
+	if len(issuers) == 0 {
+		if err = os.MkdirAll(n.s.Data, 0o700); err != nil {
+			return err
+		}
+		if n.secret, err = developmentSecret(n.s.Data); err != nil {
+			return err
+		}
+		issuers = []roles.Issuer{{Secret: n.secret}}
+	}
+	n.verifier, err = roles.NewVerifier(ctx, roles.Options{
+		Issuers: issuers, Leeway: n.s.AuthLeeway,
+		Identity: roles.IdentityProvider{User: n.s.AuthUserClaim, Roles: n.s.AuthRoleClaims},
+	})
+	return err
+}
+
+func (n *node) makeHubs(context.Context) (err error) {
+	n.commands = notifications.NewCommands(notifications.CommandsOptions{
+		Log: n.log, Policy: n.policy, Limits: n.s.limits(),
+	})
+	options := hub.Options{
+		Policy: n.policy, Backplane: n.log,
+		KeepAlive: n.s.KeepAlive, ClientTimeout: n.s.ClientTimeout, HandshakeTimeout: n.s.HandshakeTimeout,
+		MaxMessage: int(n.s.MaxMessage), CloseOnAuthExpiration: true,
+		Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics, Deliveries: n.observer(),
+	}
+	if n.analytics, err = hub.NewAnalytics(options, n.s.MetricInterval); err != nil { //nolint:contextcheck // its methods have the context of their call
+		return err
+	}
+	options.Durable = &hub.Durable{Reader: n.log, Devices: n.cursors}
+	n.notifications, err = hub.NewNotifications(options, n.commands)
+	return err
+}
+
+// follow hands the log on until ctx ends.
+func (n *node) follow(ctx context.Context) error {
+	return n.log.Follow(ctx, n.notifications.Deliver)
+}
+
+// followLive hands on what is not stored.
+func (n *node) followLive(ctx context.Context) error {
+	hubs := map[string]*hub.Hub{n.notifications.Name(): n.notifications.Hub, n.analytics.Name(): n.analytics.Hub}
+	return n.log.FollowLive(ctx, func(ctx context.Context, m notifications.Live) {
+		h, known := hubs[m.Hub]
+		if !known {
+			return // another application's
+		}
+		if err := h.DeliverLive(ctx, m); err != nil && ctx.Err() == nil {
+			n.logger.WarnContext(ctx, "live message cannot be delivered", slog.Any("error", err))
+		}
+	})
+}
+
+// The bounds of a request to either listener.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10 // a token has at most 8 KiB
+)
+
+// listen opens both listeners. The public one answers 503 until the log has
+// been read.
+func (n *node) listen(ctx context.Context) error {
+	for _, l := range []struct {
+		at      *listener
+		name    string
+		addr    string
+		handler http.Handler
+	}{
+		{&n.operators, "ops", n.s.Ops, n.opsHandler()},
+		{&n.public, "http", n.s.HTTP, n.whenReady(n.publicHandler())},
+	} {
+		var config net.ListenConfig
+		socket, err := config.Listen(ctx, "tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		server := &http.Server{
+			Handler: l.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+			MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
+		}
+		*l.at = listener{http: server, socket: socket}
+		n.launch(ctx, l.name, func(context.Context) error {
+			if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	if !loopback(n.operators.socket.Addr().String()) {
+		n.logger.WarnContext(ctx, "the operators' listener can be reached from outside and asks nobody who they are",
+			slog.String("ops", n.operators.socket.Addr().String()))
+	}
+	return nil
+}
+
+// publicHandler is what browsers and emitters see.
+func (n *node) publicHandler() http.Handler {
+	mux := http.NewServeMux()
+	for path, handler := range map[string]connections.Handler{"/hubs/notifications": n.notifications, "/hubs/analytics": n.analytics} {
+		door := connections.NewServer(handler, connections.Options{
+			Verifier: n.verifier, Origins: n.s.Origins, AllowLocalhost: n.s.Dev, SendTimeout: n.s.SendTimeout,
+			Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics,
+		})
+		n.doors = append(n.doors, door)
+		mux.Handle(path, door)
+		mux.Handle(path+"/", door)
+	}
+	mux.Handle("/v1/", rest.NewHandler(rest.Options{
+		Commands: n.commands, Verifier: n.verifier, EventBytes: int(n.s.EventBytes), Logger: n.logger, TracerProvider: n.telemetry.Tracer,
+	}))
+	if n.s.Dev {
+		n.developmentPages(mux)
+	}
+	return mux
+}
+
+// whenReady turns everybody away until the log has been read: what a client
+// has missed is not known before.
+func (n *node) whenReady(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !n.ready.Load() {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "The server is reading its log. Try again.", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
