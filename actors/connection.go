@@ -54,6 +54,7 @@ func newConnection(d *desk) *connection {
 
 // Receive is the table of contents.
 func (c *connection) Receive(ctx actor.Context) {
+	defer logPanic(ctx, c.desk.options.Logger)
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		c.start(ctx)

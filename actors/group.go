@@ -6,6 +6,7 @@ import "github.com/asynkron/protoactor-go/actor"
 // this shard. The members are connections, not users: a role is in the token
 // of a connection, and a group is joined by a connection.
 type group struct {
+	desk    *desk
 	members seats
 }
 
@@ -17,6 +18,7 @@ type (
 
 // Receive is the table of contents.
 func (g *group) Receive(ctx actor.Context) {
+	defer logPanic(ctx, g.desk.options.Logger)
 	switch m := ctx.Message().(type) {
 	case *parcel:
 		for _, handle := range g.members.list {

@@ -22,6 +22,7 @@ type mailbox struct {
 
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
+	process    func() // made once: a method value is an allocation
 	started    atomic.Bool
 	running    atomic.Bool
 
@@ -32,7 +33,11 @@ type mailbox struct {
 }
 
 func newMailbox(limit int, overflow *atomic.Int64) actor.MailboxProducer {
-	return func() actor.Mailbox { return &mailbox{limit: limit, overflow: overflow} }
+	return func() actor.Mailbox {
+		m := &mailbox{limit: limit, overflow: overflow}
+		m.process = m.drain
+		return m
+	}
 }
 
 // PostUserMessage implements actor.Mailbox.
@@ -80,7 +85,7 @@ func (m *mailbox) schedule() {
 	}
 }
 
-func (m *mailbox) process() {
+func (m *mailbox) drain() {
 	for {
 		m.run()
 		m.running.Store(false)

@@ -34,7 +34,6 @@ func inline(d *desk) []actor.PropsOption {
 	return []actor.PropsOption{
 		actor.WithDispatcher(actor.NewSynchronizedDispatcher(inlineThroughput)),
 		actor.WithMailbox(newMailbox(inlineMailbox, &d.gauges.overflow)),
-		actor.WithReceiverMiddleware(logPanic(d.options.Logger)),
 		actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, stopIt)),
 	}
 }
@@ -45,27 +44,22 @@ func inline(d *desk) []actor.PropsOption {
 func stopIt(any) actor.Directive   { return actor.StopDirective }
 func resumeIt(any) actor.Directive { return actor.ResumeDirective }
 
-// logPanic logs a panic with its stack, which the library does not, and hands
-// it on to the supervisor. A panic while an actor stops is swallowed: the
-// library would revive the actor or never tell its parent.
-func logPanic(logger *slog.Logger) actor.ReceiverMiddleware {
-	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
-		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
-			defer func() {
-				reason := recover()
-				if reason == nil {
-					return
-				}
-				logger.Error("actor failed", slog.String("actor", ctx.Self().GetId()),
-					slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
-				switch envelope.Message.(type) {
-				case *actor.Stopping, *actor.Stopped:
-				default:
-					panic(reason)
-				}
-			}()
-			next(ctx, envelope)
-		}
+// logPanic is deferred by the inline actors. It logs a panic with its stack,
+// which the library does not, and hands it on to the supervisor. A panic while
+// an actor stops is swallowed: the library would revive the actor or never tell
+// its parent. It is no middleware of the library, which would allocate an
+// envelope for every message.
+func logPanic(ctx actor.Context, logger *slog.Logger) {
+	reason := recover()
+	if reason == nil {
+		return
+	}
+	logger.Error("actor failed", slog.String("actor", ctx.Self().GetId()),
+		slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+	switch ctx.Message().(type) {
+	case *actor.Stopping, *actor.Stopped:
+	default:
+		panic(reason)
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *System) addShard(i int) error {
 		conns: make(map[string]*Connection),
 		props: propsOf{
 			user:  actor.PropsFromProducer(func() actor.Actor { return &user{desk: d} }, inline(d)...),
-			group: actor.PropsFromProducer(func() actor.Actor { return &group{} }, inline(d)...),
+			group: actor.PropsFromProducer(func() actor.Actor { return &group{desk: d} }, inline(d)...),
 		},
 	}
 	// Beyond the commands and batches, a shard may have one page, one drain

@@ -10,6 +10,7 @@ type user struct {
 
 // Receive is the table of contents.
 func (u *user) Receive(ctx actor.Context) {
+	defer logPanic(ctx, u.desk.options.Logger)
 	switch m := ctx.Message().(type) {
 	case *parcel, *sweep:
 		for _, handle := range u.connections.list {

@@ -1,0 +1,96 @@
+package actors_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"tidings/actors"
+	"tidings/hub/protocol"
+	"tidings/notifications"
+)
+
+// hole is a socket that takes everything and keeps nothing; it counts what it
+// was given.
+type hole struct{ wrote *sync.WaitGroup }
+
+func (hole) Transport() string                { return "Hole" }
+func (hole) Frame(dst, records []byte) []byte { return append(dst, records...) }
+func (h hole) TryWrite(p []byte) (int, error) {
+	h.wrote.Done()
+	return len(p), nil
+}
+func (hole) Drain([]byte, func(error)) {}
+func (hole) Finish(string)             {}
+
+// loaded is a system of one shard with connections whose sockets are holes.
+// deliver hands one event on and waits until every connection has it.
+func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver func()) {
+	tb.Helper()
+	system, err := actors.New(actors.Options{Shards: 1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(tb.Context())
+	done := make(chan error, 1)
+	go func() { done <- system.Run(ctx) }()
+	tb.Cleanup(func() { cancel(); <-done })
+	var wrote sync.WaitGroup
+	for i := range connections {
+		c, err := system.Join(tb.Context(), actors.Member{
+			ID: fmt.Sprint("c", i), User: fmt.Sprint("u", i), Roles: []string{"ops"}, Codec: protocol.JSON(), Sink: hole{&wrote},
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := c.Resume(tb.Context(), 0); err != nil {
+			tb.Fatal(err)
+		}
+		// A group is joined by mail through the same box, so it is after Resume.
+		if err := c.JoinGroup(tb.Context(), "g", 0); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	position := notifications.Position(0)
+	return func() {
+		position++
+		e := &notifications.Entry{Position: position, Hub: notifications.DefaultHub, Event: notifications.Event{
+			ID: "e", Recipient: to, Target: notifications.DefaultTarget, Title: "a notification of an ordinary length",
+		}}
+		wrote.Add(connections)
+		if err := system.Deliver(ctx, notifications.Batch{Entries: []*notifications.Entry{e}, UpTo: position}); err != nil {
+			tb.Fatal(err)
+		}
+		wrote.Wait()
+	}
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	for _, to := range []notifications.Recipient{notifications.ToEveryone(), notifications.ToRole("ops"), notifications.ToGroup("g")} {
+		b.Run(string(to.Kind), func(b *testing.B) {
+			const connections = 1000
+			deliver := loaded(b, connections, to)
+			b.ReportAllocs()
+			for b.Loop() {
+				deliver()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*connections), "ns/delivery")
+		})
+	}
+}
+
+// Delivering allocates per event, not per connection.
+func TestDeliveryDoesNotAllocatePerConnection(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, to := range []notifications.Recipient{notifications.ToEveryone(), notifications.ToRole("ops")} {
+		const connections, perEvent = 500, 60
+		deliver := loaded(t, connections, to)
+		deliver()
+		if got := testing.AllocsPerRun(50, deliver); got > perEvent {
+			t.Errorf("%s: %.0f allocations for one event to %d connections, at most %d are allowed", to, got, connections, perEvent)
+		}
+	}
+}
