@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,11 +143,13 @@ func message(ctx context.Context, hub string, e notifications.Event) (*nats.Msg,
 		msg.Header.Set("tracestate", e.TraceState)
 	}
 	e.Recipient = notifications.Recipient{}
-	data, err := json.Marshal(e)
-	if err != nil {
+	var data bytes.Buffer
+	encoder := json.NewEncoder(&data)
+	encoder.SetEscapeHTML(false) // data is delivered as it came
+	if err := encoder.Encode(e); err != nil {
 		return nil, nil, fmt.Errorf("encode %s: %w", e.ID, err)
 	}
-	msg.Data = data
+	msg.Data = bytes.TrimSuffix(data.Bytes(), []byte("\n"))
 	options := []jetstream.PublishOpt{jetstream.WithMsgID(e.ID)}
 	if !e.ExpiresAt.IsZero() {
 		// At least a second, as the server demands; readers look at ExpiresAt.

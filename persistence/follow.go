@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tidings/notifications"
+	tidingsv1 "tidings/proto/tidings/v1"
 )
 
 // The measures of following. A pull of 2,000 and more keeps up where the
@@ -266,6 +267,13 @@ func (l *Log) entry(s stored) (*notifications.Entry, error) {
 }
 
 func decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
+	if tidingsv1.IsProtobuf(s.find("content-type")) && s.find("ce-specversion") == "" {
+		text, err := tidingsv1.CanonicalJSON(s.data)
+		if err != nil {
+			return notifications.Event{}, err
+		}
+		s.data = text
+	}
 	return notifications.ReadEvent(notifications.Stored{
 		Recipient: recipient,
 		Header:    s.find,

@@ -160,17 +160,25 @@ func tooLarge(limit int) error {
 // decode makes events of a body, by its content type.
 func (h *Handler) decode(r *http.Request, body []byte, q *request) error {
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch r.Header.Get("Content-Type") {
-	case "", "application/x-www-form-urlencoded": // what curl -d says of anything
-		contentType, err = "application/json", nil
+	if r.Header.Get("Ce-Specversion") != "" {
+		return h.decodeBinary(r, body, q)
 	}
 	switch {
-	case err == nil && r.Header.Get("Ce-Specversion") != "":
-		return h.decodeBinary(r, body, q)
-	case err != nil || (contentType != "application/json" && contentType != "application/cloudevents+json" && contentType != "application/cloudevents-batch+json"):
-		return &requestError{http.StatusUnsupportedMediaType, "Content-Type wants to be application/json, application/cloudevents+json or application/cloudevents-batch+json."}
+	case r.Header.Get("Content-Type") == "",
+		contentType == "application/x-www-form-urlencoded", // what curl -d says of anything
+		contentType == "application/json", contentType == "application/cloudevents+json", contentType == "application/cloudevents-batch+json":
+		return h.decodeJSON(body, q)
+	case h.o.Protobuf != nil && (contentType == "application/protobuf" || contentType == "application/x-protobuf"):
+		if body, err = h.o.Protobuf(body); err != nil {
+			return &requestError{http.StatusBadRequest, "The body is " + err.Error() + "."}
+		}
+		return h.decodeJSON(body, q)
+	default:
+		return &requestError{
+			http.StatusUnsupportedMediaType,
+			"Content-Type wants to be application/json, application/protobuf, application/cloudevents+json or application/cloudevents-batch+json.",
+		}
 	}
-	return h.decodeJSON(body, q)
 }
 
 // decodeJSON reads one event, or an array of them.

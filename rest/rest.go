@@ -18,6 +18,9 @@ import (
 type Options struct {
 	Commands *notifications.Commands
 	Verifier roles.Verifier
+	// Protobuf makes JSON of an event in the encoding of tidings.v1; nil = it is
+	// not accepted.
+	Protobuf func(payload []byte) ([]byte, error)
 	// EventBytes bounds the body of one event. Default
 	// notifications.DefaultEventBytes.
 	EventBytes     int

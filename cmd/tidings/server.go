@@ -15,6 +15,7 @@ import (
 	"tidings/hub"
 	"tidings/notifications"
 	"tidings/persistence"
+	tidingsv1 "tidings/proto/tidings/v1"
 	"tidings/rest"
 	"tidings/roles"
 	"tidings/telemetry"
@@ -129,7 +130,7 @@ func (n *node) wait(ctx context.Context) error {
 	}
 }
 
-// announce prints the one line that others wait for.
+// announce prints the one line that others wait for, before anything else.
 func (n *node) announce(ctx context.Context) {
 	nats := n.nats.URL()
 	if n.embedded != nil {
@@ -138,12 +139,12 @@ func (n *node) announce(ctx context.Context) {
 		}
 	}
 	position := n.log.State().Last
-	if n.s.Dev {
-		n.banner(ctx, nats)
-	}
 	// If nobody reads this, there is nobody to tell that it could not be said.
 	_, _ = fmt.Fprintf(n.env.Stdout, "tidings ready http=%s ops=%s nats=%s position=%d\n",
 		n.public.socket.Addr(), n.operators.socket.Addr(), nats, position)
+	if n.s.Dev {
+		n.banner(ctx, nats)
+	}
 	n.logger.InfoContext(ctx, "ready", slog.String("version", version()), slog.Uint64("position", uint64(position)))
 }
 
@@ -308,7 +309,8 @@ func (n *node) publicHandler() http.Handler {
 		mux.Handle(path+"/", door)
 	}
 	mux.Handle("/v1/", rest.NewHandler(rest.Options{
-		Commands: n.commands, Verifier: n.verifier, EventBytes: int(n.s.EventBytes), Logger: n.logger, TracerProvider: n.telemetry.Tracer,
+		Commands: n.commands, Verifier: n.verifier, Protobuf: tidingsv1.CanonicalJSON, EventBytes: int(n.s.EventBytes),
+		Logger: n.logger, TracerProvider: n.telemetry.Tracer,
 	}))
 	if n.s.Dev {
 		n.developmentPages(mux)
