@@ -35,6 +35,15 @@ lint: ## Vet and lint the Go code; nothing may be found.
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
 
+.PHONY: proto
+proto: ## Generate the Go code of proto/ (its tests tell when it is stale).
+	cd proto && $(BUF) lint && $(BUF) generate
+
+.PHONY: bench
+bench: build ## Measure: allocations and rates of the parts, then a server over the wire.
+	$(GO) test -run '^$$' -bench . -benchmem ./actors ./hub/... ./persistence ./proto/...
+	$(GO) run ./cmd/tidingsbench -server bin/tidings
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (needs the vulnerability database).
 	$(VULN) ./...

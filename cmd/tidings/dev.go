@@ -84,10 +84,10 @@ func (n *node) demoGrant(u demoUser) (string, error) {
 	return roles.Mint(n.secret, roles.Grant{UserID: u.ID, Email: u.Email, Roles: u.Roles, TTL: demoTTL, Now: time.Now()})
 }
 
-// banner tells a developer where everything is. It goes to standard error:
-// standard output is for programs.
+// banner tells a developer where everything is. It holds tokens, so it is not
+// a part of the log, which goes to standard error.
 func (n *node) banner(ctx context.Context, nats string) {
-	out := n.env.Stderr
+	out := n.env.Stdout
 	show := func(format string, values ...any) { _, _ = fmt.Fprintf(out, format+"\n", values...) } // nobody to tell if it fails
 	base := "http://" + n.public.socket.Addr().String()
 	show("")

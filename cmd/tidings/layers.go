@@ -86,7 +86,7 @@ func (l *layers) readFile(path string, names []string) error {
 	}
 	var tree map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return err
+		return errors.New(oneLine(err))
 	}
 	if err := flatten(l.file, "", tree); err != nil {
 		return err
@@ -114,6 +114,9 @@ func (l *layers) checkEnvironment(names []string) error {
 	}
 	return nil
 }
+
+// oneLine is the text of an error of the YAML library, which has several.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // flatten writes nested keys in one: auth: {jwks: x} is auth-jwks: x.
 func flatten(into map[string]any, prefix string, tree map[string]any) error {
@@ -205,7 +208,7 @@ func (l *issuerList) Decode(ctx *kong.DecodeContext) error {
 	decoder := yaml.NewDecoder(bytes.NewReader([]byte(text)))
 	decoder.KnownFields(true)
 	if err := decoder.Decode((*[]issuerSetting)(l)); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("want a list of name, audience and one of secret-file, key-file, jwks: %w", err)
+		return fmt.Errorf("want a list of name, audience and one of secret-file, key-file, jwks: %s", oneLine(err))
 	}
 	return nil
 }

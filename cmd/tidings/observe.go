@@ -186,7 +186,7 @@ func (n *node) logFigures() []telemetry.Figure {
 			Read: read(func(s persistence.Stats) int64 { return s.TailBytes }),
 		},
 		{
-			Name: "notify.nats.connected", Unit: "1", Description: "1 while NATS can be reached, else 0.",
+			Name: "notify.nats.connected", Unit: "{connection}", Description: "1 while NATS can be reached, else 0.",
 			Read: func() int64 {
 				if n.nats.Connected() {
 					return 1
