@@ -1,0 +1,126 @@
+// The stock SignalR client under test, and the plug between it and the server.
+
+import { connect as tcp, createServer } from "node:net";
+import { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
+
+const PATIENCE = 30_000;
+
+/**
+ * Connects a stock client that remembers all it hears.
+ *
+ * @param {string} url      of the server, or of a plug in front of it
+ * @param {string|(() => string)} token
+ * @param {object} [o]
+ * @param {string} [o.query]      of the hub URL, such as "device=d1"
+ * @param {boolean} [o.acks]      acknowledge every event, as a client with a device does
+ * @param {number[]} [o.delays]   of the automatic reconnect; none = no reconnect
+ * @param {boolean} [o.skip]      skip the negotiation
+ */
+export async function connect(url, token, { query = "", acks = false, delays, skip = false, hub = "notifications" } = {}) {
+  const builder = new HubConnectionBuilder()
+    .withUrl(`${url}/hubs/${hub}${query && `?${query}`}`, {
+      accessTokenFactory: () => (typeof token === "function" ? token() : token),
+      ...(skip && { skipNegotiation: true, transport: HttpTransportType.WebSockets }),
+    })
+    .configureLogging(LogLevel.None);
+  if (delays) builder.withAutomaticReconnect(delays);
+  const connection = builder.build();
+  const client = { connection, heard: [], resumed: [], ids: [], reconnects: 0 };
+  connection.on("Connected", (id) => client.ids.push(id));
+  connection.on("Resumed", (r) => client.resumed.push(r));
+  connection.on("ReceiveNotification", (n) => {
+    client.heard.push(n);
+    if (acks) connection.invoke("Ack", n.cursor).catch(() => {}); // the connection is gone: it will be told again
+  });
+  connection.onreconnected(() => client.reconnects++);
+  client.stop = () => connection.stop();
+  client.positions = () => client.heard.map((n) => n.position);
+  await connection.start();
+  return client;
+}
+
+/** Waits until a condition holds, and says which one did not. */
+export async function until(what, condition, patience = PATIENCE) {
+  const deadline = Date.now() + patience;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`not ${what} after ${patience} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Waits until a client has heard a position. */
+export const hears = (client, position) =>
+  until(`position ${position} heard`, () => client.heard.at(-1)?.position >= position);
+
+/** Waits until a client is connected. */
+export const live = (client) => until("live", () => client.connection.state === HubConnectionState.Connected && client.resumed.length > 0);
+
+/**
+ * A plug between clients and a server, which can be pulled, or clogged so that
+ * nothing more is read from the server.
+ *
+ * @param {string} target "HOST:PORT"
+ */
+export async function plug(target) {
+  const [host, port] = target.split(":");
+  const pairs = new Set();
+  let clogged = false;
+  const listener = createServer((near) => {
+    const far = tcp(Number(port), host);
+    const pair = [near, far];
+    pairs.add(pair);
+    near.pipe(far);
+    if (!clogged) far.pipe(near);
+    const end = () => {
+      pairs.delete(pair);
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of pair) socket.on("error", end).on("close", end);
+  });
+  await new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${listener.address().port}`,
+    /** Cuts every connection. New ones are let through. */
+    cut() {
+      for (const [near, far] of pairs) {
+        near.resetAndDestroy();
+        far.resetAndDestroy();
+      }
+    },
+    /** Reads nothing more from the server. */
+    clog() {
+      clogged = true;
+      for (const [near, far] of pairs) {
+        far.unpipe(near);
+        far.pause();
+      }
+    },
+    unclog() {
+      clogged = false;
+      for (const [near, far] of pairs) far.pipe(near);
+    },
+    close() {
+      this.cut();
+      return new Promise((resolve) => listener.close(resolve));
+    },
+  };
+}
+
+/** Publishes without any library, as `nats pub` does. */
+export async function natsPublish(address, subject, payload, headers = {}) {
+  const [host, port] = address.split(":");
+  const socket = tcp(Number(port), host).setEncoding("utf8");
+  let said = "";
+  socket.on("data", (text) => { said += text; });
+  const names = Object.entries(headers);
+  const block = names.length ? `NATS/1.0\r\n${names.map(([k, v]) => `${k}: ${v}\r\n`).join("")}\r\n` : "";
+  const [head, total] = [Buffer.byteLength(block), Buffer.byteLength(block) + Buffer.byteLength(payload)];
+  socket.write('CONNECT {"verbose":false,"headers":true,"lang":"none","version":"0"}\r\n');
+  socket.write(names.length ? `HPUB ${subject} ${head} ${total}\r\n${block}${payload}\r\n` : `PUB ${subject} ${total}\r\n${payload}\r\n`);
+  socket.write("PING\r\n");
+  await until("taken by NATS", () => said.includes("PONG"));
+  socket.destroy();
+}
