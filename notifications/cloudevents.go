@@ -3,6 +3,8 @@ package notifications
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,12 +44,12 @@ func decodeCloudEvent(fields map[string]json.RawMessage, now time.Time) (Event, 
 	if err := d.setAttributes(fields); err != nil {
 		return Event{}, err
 	}
-	for name, raw := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		field := extension(name)
 		if field == "" {
 			continue
 		}
-		if _, err := d.set(field, number(field, raw)); err != nil {
+		if _, err := d.set(field, number(field, fields[name])); err != nil {
 			return Event{}, err
 		}
 	}
@@ -61,14 +63,18 @@ func decodeCloudEvent(fields map[string]json.RawMessage, now time.Time) (Event, 
 // setAttributes reads what every CloudEvent has.
 func (d *draft) setAttributes(fields map[string]json.RawMessage) error {
 	var version string
-	for name, target := range map[string]*string{
-		"specversion": &version, "id": &d.event.ID, "source": &d.event.Source, "type": &d.event.Type,
-	} {
-		if fields[name] == nil {
-			return invalid(name, "a CloudEvent needs this attribute")
+	for _, a := range []struct {
+		name string
+		into *string
+	}{{"specversion", &version}, {"id", &d.event.ID}, {"source", &d.event.Source}, {"type", &d.event.Type}} {
+		if fields[a.name] == nil {
+			return invalid(a.name, "a CloudEvent needs this attribute")
 		}
-		if err := decode(name, fields[name], target, "a string"); err != nil {
+		if err := decode(a.name, fields[a.name], a.into, "a string"); err != nil {
 			return err
+		}
+		if *a.into == "" {
+			return invalid(a.name, "a CloudEvent needs this attribute, and not empty")
 		}
 	}
 	if !strings.HasPrefix(version, "1.") {
@@ -126,8 +132,9 @@ func (s Stored) readBinaryCloudEvent() (Event, error) {
 	fields := map[string]json.RawMessage{}
 	for _, name := range append([]string{"specversion", "id", "source", "type", "time"}, extensions()...) {
 		if value := s.Header("ce-" + name); value != "" {
+			value = attributeValue(value)
 			text, err := json.Marshal(value)
-			if err != nil {
+			if err != nil || !utf8.ValidString(value) {
 				return Event{}, invalid(name, "not UTF-8")
 			}
 			fields[name] = text
@@ -139,6 +146,27 @@ func (s Stored) readBinaryCloudEvent() (Event, error) {
 	}
 	e.Data = dataOf(s.Header("content-type"), s.Payload)
 	return e, nil
+}
+
+// attributeValue decodes the value of a header (CloudEvents 1.0, "HTTP Header
+// Values"): quotes around it are taken away, and what is percent-encoded is
+// decoded. A percent sign that encodes nothing stays.
+func attributeValue(header string) string {
+	if n := len(header); n > 1 && header[0] == '"' && header[n-1] == '"' {
+		header = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(header[1 : n-1])
+	}
+	var b strings.Builder
+	for i := 0; i < len(header); i++ {
+		if header[i] == '%' && i+2 < len(header) {
+			if c, err := strconv.ParseUint(header[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(header[i])
+	}
+	return b.String()
 }
 
 // DecodeBinaryCloudEvent reads a CloudEvent whose attributes are headers,

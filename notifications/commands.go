@@ -2,6 +2,7 @@ package notifications
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -92,6 +93,8 @@ func (c *Commands) complete(e Event) (Event, error) {
 		return e, invalid("notBefore", "scheduled delivery is not available in this version")
 	case e.Expired(now):
 		return e, invalid("expiresAt", "has passed already")
+	case len(e.Data) > 0 && !json.Valid(e.Data):
+		return e, invalid("data", "is no JSON")
 	}
 	return e, e.Validate(c.o.Limits)
 }

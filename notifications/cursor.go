@@ -84,6 +84,9 @@ func ParseCursor(text string) (Cursor, error) {
 	if numbers[2] > 0 {
 		c.Stored = time.UnixMilli(int64(numbers[2])).UTC() //nolint:gosec // at most 2^53, see above
 	}
+	if c.String() != text { // base64 passes over line feeds and the last bits
+		return Cursor{}, fmt.Errorf("%w: %q", ErrCursor, clip(text))
+	}
 	return c, nil
 }
 

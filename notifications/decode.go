@@ -54,6 +54,8 @@ type Stored struct {
 	At time.Time
 	// ID is given to an event that brings none.
 	ID string
+	// Limits are those the event was accepted with.
+	Limits Limits
 }
 
 // ReadEvent reads what an emitter has published. It is lenient: any JSON is an
@@ -78,7 +80,7 @@ func ReadEvent(s Stored) (Event, error) {
 		e.TraceParent, e.TraceState = s.Header("traceparent"), s.Header("tracestate")
 	}
 	e.Complete(s.At, func() string { return s.ID })
-	if err := e.Validate(Limits{}); err != nil {
+	if err := e.Validate(s.Limits); err != nil {
 		return Event{}, err
 	}
 	return e, nil
@@ -99,18 +101,17 @@ func (s Stored) read() (Event, error) {
 	if err != nil {
 		return Event{Data: s.Payload}, nil //nolint:nilerr // valid JSON, but no object: it is data
 	}
+	plain := looksLikeEvent(fields)
+	delete(fields, "recipient") // the place of the message says it
 	if _, is := fields["specversion"]; is {
 		return decodeCloudEvent(fields, s.At)
 	}
-	if !looksLikeEvent(fields) {
+	if !plain {
 		return Event{Data: s.Payload}, nil
 	}
 	var d draft
-	for name, raw := range fields {
-		if name == "recipient" {
-			continue // the place of the message says it
-		}
-		if _, err := d.set(name, raw); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if _, err := d.set(name, fields[name]); err != nil {
 			return Event{}, err
 		}
 	}

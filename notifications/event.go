@@ -42,7 +42,7 @@ type Action struct {
 }
 
 // Event is one notification: a fact for a recipient. The JSON names are public
-// API (docs/guides/events.md); an Event read by [ParseEvent] or completed by
+// API (docs/guides/events.md); an Event read by [ReadEvent] or completed by
 // [Event.Complete] has all its defaults set.
 type Event struct {
 	// ID is unique per event and at most 128 bytes. Appending an id twice

@@ -135,7 +135,7 @@ func (d *draft) finish(now time.Time) (Event, error) {
 		if d.event.CreatedAt.IsZero() {
 			d.event.CreatedAt = now.UTC().Truncate(time.Millisecond)
 		}
-		d.event.ExpiresAt = d.event.CreatedAt.Add(d.ttl)
+		d.event.ExpiresAt = d.event.CreatedAt.Add(d.ttl).Truncate(time.Millisecond)
 	}
 	return d.event, nil
 }
@@ -143,7 +143,7 @@ func (d *draft) finish(now time.Time) (Event, error) {
 // object cuts a JSON object into its fields.
 func object(payload []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &fields); err != nil {
+	if err := json.Unmarshal(payload, &fields); err != nil || fields == nil { // nil: null
 		return nil, invalid("", jsonProblem(err))
 	}
 	return fields, nil
@@ -158,7 +158,7 @@ func jsonProblem(err error) string {
 
 // nearest is the field name that a wrong one was probably meant to be.
 func nearest(name string) string {
-	best, distance := "", 3
+	best, distance := "", min(3, len(name))
 	for _, known := range fieldNames() {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(known)); d < distance {
 			best, distance = known, d

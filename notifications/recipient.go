@@ -51,6 +51,9 @@ func ParseRecipient(text string) (Recipient, error) {
 	if err := r.Validate(); err != nil {
 		return Recipient{}, err
 	}
+	if r.String() != text { // "everyone/"
+		return Recipient{}, fmt.Errorf("recipient %q: want %s", clip(text), r)
+	}
 	return r, nil
 }
 
@@ -72,7 +75,8 @@ func (r Recipient) Validate() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("recipient %q: want user/…, role/…, group/… or everyone", clip(r.String()))
+		text := strings.TrimSuffix(r.String(), "/")
+		return fmt.Errorf("recipient %q: want user/…, role/…, group/… or everyone", clip(text))
 	}
 	switch {
 	case r.Key == "":

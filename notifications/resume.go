@@ -75,6 +75,7 @@ func (r *ResumeRequest) parseReplay(text string) error {
 		if err != nil {
 			return fmt.Errorf("replay: want since:<RFC 3339 time>, got %q", clip(text))
 		}
+		r.All = r.Since.IsZero()
 	default:
 		return fmt.Errorf("replay: want last:N, since:TIME or all, got %q", clip(text))
 	}
@@ -147,14 +148,16 @@ var errNothingKnown = errors.New("nothing is known of the client")
 
 // cursor is the strongest one there is.
 func (r ResumeRequest) cursor(device *Device) (Cursor, error) {
-	switch {
-	case r.Cursor != "":
-		return ParseCursor(r.Cursor)
-	case device != nil:
-		return device.Cursor, nil
-	default:
-		return Cursor{}, errNothingKnown
+	if r.Cursor != "" {
+		c, err := ParseCursor(r.Cursor)
+		if err == nil || device == nil {
+			return c, err
+		}
 	}
+	if device != nil {
+		return device.Cursor, nil
+	}
+	return Cursor{}, errNothingKnown
 }
 
 // reach tells where a cursor leads in this log. One of another epoch, beyond

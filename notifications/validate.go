@@ -81,11 +81,28 @@ func (e *Event) Validate(l Limits) error {
 	if e.MembersAt != Emit && e.MembersAt != Read {
 		return invalid("membersAt", "want emit or read, got "+strconv.Quote(clip(string(e.MembersAt))))
 	}
+	if err := e.validateTimes(); err != nil {
+		return err
+	}
 	if err := e.validateLinks(); err != nil {
 		return err
 	}
 	if size, limit := e.size(), cmp.Or(l.EventBytes, DefaultEventBytes); size > limit {
 		return invalid("", "has "+strconv.Itoa(size)+" bytes, at most "+strconv.Itoa(limit)+" are allowed")
+	}
+	return nil
+}
+
+// validateTimes refuses what RFC 3339 cannot write: such an event could be told
+// to nobody.
+func (e *Event) validateTimes() error {
+	for _, f := range []struct {
+		name string
+		at   time.Time
+	}{{"expiresAt", e.ExpiresAt}, {"notBefore", e.NotBefore}, {"createdAt", e.CreatedAt}} {
+		if year := f.at.Year(); year < 0 || year > 9999 {
+			return invalid(f.name, "wants a year of four digits")
+		}
 	}
 	return nil
 }

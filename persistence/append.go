@@ -114,7 +114,12 @@ func (a *Appender) append(ctx context.Context, hub string, e notifications.Event
 			return notifications.Receipt{ID: e.ID, Position: notifications.Position(ack.Sequence), Duplicate: ack.Duplicate}, nil
 		}
 		var refused *jetstream.APIError
-		if errors.Is(err, nats.ErrMaxPayload) || (errors.As(err, &refused) && refused.Code >= 400 && refused.Code < 500 && refused.Code != 429) {
+		if errors.Is(err, nats.ErrMaxPayload) {
+			return notifications.Receipt{}, &notifications.InvalidError{
+				Reason: fmt.Sprintf("is stored in %d bytes, the log takes at most %d", len(msg.Data), a.nats.conn.MaxPayload()),
+			}
+		}
+		if errors.As(err, &refused) && refused.Code >= 400 && refused.Code < 500 && refused.Code != 429 {
 			return notifications.Receipt{}, fmt.Errorf("append %s: %w", e.ID, err)
 		}
 		select {

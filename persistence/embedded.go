@@ -29,6 +29,13 @@ const (
 
 const syncInterval = 2 * time.Second
 
+// MaxEventBytes is the largest bound of an event that the embedded server can
+// keep, whatever its JSON escapes.
+const MaxEventBytes = maxPayload/escaped - 1024
+
+// maxPayload bounds a message; the server itself warns of more.
+const maxPayload = 8 << 20
+
 // ServerOptions tunes the embedded server.
 type ServerOptions struct {
 	// Dir is where the log is kept. It is made if it does not exist.
@@ -74,7 +81,7 @@ func (s *Server) start(o ServerOptions) error {
 		ServerName: "tidings", JetStream: true, StoreDir: o.Dir,
 		DontListen: o.Listen == "", NoSigs: true, DisableJetStreamBanner: true,
 		SyncAlways: o.Sync != SyncInterval, SyncInterval: syncInterval,
-		Authorization: o.Token,
+		Authorization: o.Token, MaxPayload: maxPayload,
 	}
 	if o.Listen != "" {
 		host, port, err := splitListen(o.Listen)

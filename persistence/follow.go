@@ -117,7 +117,7 @@ func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped ch
 	for {
 		select {
 		case msg := <-incoming:
-			batch, err := l.gather(msg, incoming)
+			batch, err := l.gather(ctx, msg, incoming)
 			if err != nil {
 				return err
 			}
@@ -140,11 +140,10 @@ func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped ch
 }
 
 // gather makes a batch of a message and of what has come in meanwhile.
-func (l *Log) gather(msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifications.Batch, error) {
-	b := notifications.Batch{Lost: l.lost}
-	l.lost = false
+func (l *Log) gather(ctx context.Context, msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifications.Batch, error) {
+	var b notifications.Batch
 	for n := 1; ; n++ {
-		if err := l.note(msg, &b); err != nil {
+		if err := l.note(ctx, msg, &b); err != nil {
 			return b, err
 		}
 		if n == batchEntries {
@@ -160,14 +159,22 @@ func (l *Log) gather(msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifica
 
 // note takes one message in: the index and the tail have it before anybody is
 // told.
-func (l *Log) note(msg jetstream.Msg, b *notifications.Batch) error {
+func (l *Log) note(ctx context.Context, msg jetstream.Msg, b *notifications.Batch) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
 	p := notifications.Position(meta.Sequence.Stream)
-	if p <= l.index.head() {
+	head := l.index.head()
+	if p <= head {
 		return nil // the consumer was made anew
+	}
+	if p > head+1 && l.isReady() {
+		lost, err := l.overtaken(ctx, head)
+		if err != nil {
+			return err
+		}
+		b.Lost = b.Lost || lost
 	}
 	s := stored{subject: msg.Subject(), header: msg.Headers(), data: msg.Data(), position: p, at: meta.Timestamp}
 	entry, err := l.entry(s)
@@ -184,6 +191,33 @@ func (l *Log) note(msg jetstream.Msg, b *notifications.Batch) error {
 		l.readyOnce.Do(func() { close(l.ready) })
 	}
 	return nil
+}
+
+func (l *Log) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// overtaken tells what a hole in the positions is, when the node has read up to
+// head: events that have expired, which is nobody's loss, or events that the
+// retention of the log has dropped before this node could read them.
+func (l *Log) overtaken(ctx context.Context, head notifications.Position) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	if err := l.refreshFirst(ctx); err != nil {
+		return false, err
+	}
+	first := l.firstRetained()
+	if first <= head+1 {
+		return false, nil
+	}
+	l.o.Logger.ErrorContext(ctx, "this node fell behind the retention of the log",
+		slog.Uint64("read", uint64(head)), slog.Uint64("first", uint64(first)))
+	return true, nil
 }
 
 // check compares what the node believes with the stream as it is: its epoch,
@@ -210,15 +244,11 @@ func (l *Log) check(ctx context.Context) error {
 		return errNewEpoch
 	case last < head:
 		return fmt.Errorf("%w: it ends at %d, this node has read %d", ErrLogWentBack, last, head)
-	case first > head+1 && head > 0:
-		l.lost = true
-		l.o.Logger.ErrorContext(ctx, "this node fell behind the retention of the log",
-			slog.Uint64("read", uint64(head)), slog.Uint64("first", uint64(first)))
-	}
-	l.setFirst(max(first, 1))
-	if info.State.Msgs == 0 {
+	case info.State.Msgs == 0 && !l.isReady():
+		l.index.reset(last)
 		l.readyOnce.Do(func() { close(l.ready) })
 	}
+	l.setFirst(max(first, 1))
 	return nil
 }
 
@@ -232,12 +262,19 @@ func (l *Log) startOver(epoch uint64, first notifications.Position) {
 	l.epoch, l.first = epoch, max(first, 1)
 }
 
-// setFirst follows the retention of the stream.
+// setFirst follows the retention of the stream, but not beyond what this node
+// has read: the messages behind that may be on their way.
 func (l *Log) setFirst(first notifications.Position) {
 	l.mu.Lock()
 	l.first = max(l.first, first)
 	l.mu.Unlock()
-	l.index.trim(first)
+	l.index.trim(min(first, l.index.head()+1))
+}
+
+func (l *Log) firstRetained() notifications.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first
 }
 
 // stored is one message of the log as it came.
@@ -255,18 +292,22 @@ func (l *Log) entry(s stored) (*notifications.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.data) > 2*l.o.EventBytes {
-		return nil, fmt.Errorf("event of %d bytes, at most %d are allowed", len(s.data), l.o.EventBytes)
+	if limit := escaped * l.o.EventBytes; len(s.data) > limit {
+		return nil, fmt.Errorf("message of %d bytes, at most %d are read", len(s.data), limit)
 	}
 	at := s.at.UTC().Truncate(time.Millisecond)
-	event, err := decode(s, recipient, at)
+	event, err := l.decode(s, recipient, at)
 	if err != nil {
 		return nil, err
 	}
 	return &notifications.Entry{Position: s.position, Hub: hub, Event: event, Stored: at}, nil
 }
 
-func decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
+// escaped is how much longer than an event its JSON may be: a control character
+// is written in six bytes.
+const escaped = 8
+
+func (l *Log) decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
 	if tidingsv1.IsProtobuf(s.find("content-type")) && s.find("ce-specversion") == "" {
 		text, err := tidingsv1.CanonicalJSON(s.data)
 		if err != nil {
@@ -280,6 +321,7 @@ func decode(s stored, recipient notifications.Recipient, at time.Time) (notifica
 		Payload:   s.data,
 		At:        at,
 		ID:        s.id(),
+		Limits:    notifications.Limits{EventBytes: l.o.EventBytes},
 	})
 }
 

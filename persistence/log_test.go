@@ -6,16 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"tidings/notifications"
 	"tidings/persistence"
 	"tidings/persistence/persistencetest"
+	tidingsv1 "tidings/proto/tidings/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -455,4 +458,247 @@ func FuzzParseSubject(f *testing.F) {
 			t.Errorf("%q and %q name the same recipient", text, persistence.Subject(hub, r))
 		}
 	})
+}
+
+// listening is a log on a server with a port, so that a test can publish past
+// it; it is not followed yet.
+func listening(t *testing.T, o persistence.Options) (*persistence.Log, *persistence.NATS, jetstream.JetStream) {
+	t.Helper()
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Sync: persistence.SyncInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + server.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := persistence.Open(t.Context(), conn, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emitter, err := nats.Connect("nats://" + server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(emitter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		emitter.Close()
+		_ = conn.Close(context.WithoutCancel(t.Context()))
+		_ = server.Shutdown()
+	})
+	return l, conn, js
+}
+
+// follow follows a log until the returned function is called.
+func follow(t *testing.T, l *persistence.Log, deliver func(context.Context, notifications.Batch) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Follow(ctx, deliver) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Follow: %v", err)
+		}
+	}
+}
+
+// flood publishes n events and returns when they are stored. It waits for an
+// acknowledgement now and then, because the server drops what its queue cannot
+// hold.
+func flood(t *testing.T, js jetstream.JetStream, n int) {
+	t.Helper()
+	const subject = "tidings.log.notifications.user.ann"
+	payload := []byte(`{"title":"` + strings.Repeat("x", 100) + `"}`)
+	for i := 1; i <= n; i++ {
+		var err error
+		if i%500 == 0 || i == n {
+			_, err = js.Publish(t.Context(), subject, payload)
+		} else {
+			err = js.Conn().Publish(subject, payload)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A node that the retention of the log has overtaken says so with the batch
+// behind the hole.
+func TestFallingBehindTheRetentionIsTold(t *testing.T) {
+	l, _, js := listening(t, persistence.Options{MaxBytes: 1 << 20})
+	flood(t, js, 1)
+	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	batches := make(chan notifications.Batch, 1024)
+	first := true
+	defer follow(t, l, func(ctx context.Context, b notifications.Batch) error {
+		if first {
+			first = false
+			<-gate // the node is slow
+		}
+		batches <- b
+		return nil
+	})()
+	defer open()
+	<-l.Ready()
+	flood(t, js, 30_000) // the log keeps some 7,000, the node has asked for 4,000
+	open()
+	position, lost := notifications.Position(0), false
+	for position < 30_001 {
+		select {
+		case b := <-batches:
+			for _, e := range b.Entries {
+				if e.Position > position+1 && !b.Lost {
+					t.Errorf("position %d follows %d, and the batch does not say that something was lost", e.Position, position)
+				}
+				position = e.Position
+			}
+			lost = lost || b.Lost
+		case <-time.After(30 * time.Second):
+			t.Fatalf("nothing after position %d", position)
+		}
+	}
+	if !lost {
+		t.Error("nothing was lost: the test proves nothing")
+	}
+}
+
+// Events that retention has dropped are a truncation for who reads on from
+// before them, also when the node has not heard of it yet.
+func TestReadingTellsWhatRetentionHasDropped(t *testing.T) {
+	l, _, js := listening(t, persistence.Options{MaxBytes: 1 << 20, TailBytes: 1})
+	flood(t, js, 100)
+	f := make(follower, 1024)
+	defer follow(t, l, f.deliver)()
+	f.until(t, 100)
+	ann := []notifications.Membership{{Recipient: notifications.ToUser("ann")}}
+	page, err := l.Read(t.Context(), notifications.Query{Hub: hub, After: 10, Memberships: ann})
+	if err != nil || page.First > 11 || len(page.Entries) != 90 {
+		t.Fatalf("before: got %d entries from %d, %v", len(page.Entries), page.First, err)
+	}
+	flood(t, js, 20_000)
+	page, err = l.Read(t.Context(), notifications.Query{Hub: hub, After: 10, Memberships: ann})
+	if err != nil || page.First <= 100 {
+		t.Errorf("after: got %d entries from %d, %v, want a first position beyond 100", len(page.Entries), page.First, err)
+	}
+	f.until(t, 20_100)
+}
+
+// An empty log whose events have all expired goes on where it was.
+func TestEmptyLogKeepsItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	var cursor notifications.Cursor
+	t.Run("before", func(t *testing.T) {
+		f := make(follower, 64)
+		l := persistencetest.Reopen(t, dir, persistence.Options{}, f.deliver)
+		for range 3 {
+			e := event(notifications.ToUser("ann"), "brief")
+			e.ExpiresAt = time.Now().Add(time.Second)
+			appendTo(t, l, e)
+		}
+		entries := f.until(t, 3)
+		cursor = entries[len(entries)-1].At(l.State().Epoch)
+		for deadline, tick := time.Now().Add(30*time.Second), time.Tick(10*time.Millisecond); l.State().First != 4; <-tick {
+			if time.Now().After(deadline) {
+				t.Fatalf("the events have not expired: %+v", l.State())
+			}
+		}
+	})
+	t.Run("after", func(t *testing.T) {
+		l := persistencetest.Reopen(t, dir, persistence.Options{}, nil)
+		if s := l.State(); s.First != 4 || s.Last != 3 || s.End != 3 {
+			t.Errorf("the empty log: got %+v, want first 4, last 3, end 3", s)
+		}
+		start := notifications.ResumeRequest{Cursor: cursor.String()}.Resolve(l, hub, nil, nil)
+		if start.Resumed.Truncated || start.After != 3 {
+			t.Errorf("a cursor at the end: got %+v, want to go on after 3", start)
+		}
+		if p := appendTo(t, l, event(notifications.ToUser("ann"), "next")); p != 4 {
+			t.Errorf("the next event is at %d, want 4", p)
+		}
+	})
+}
+
+func TestProtobufEvents(t *testing.T) {
+	l, _, js := listening(t, persistence.Options{})
+	payload, err := proto.Marshal(&tidingsv1.Event{Id: "p1", Title: "protobuf", Severity: "warning"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []struct {
+		contentType string
+		payload     []byte
+	}{{"application/protobuf", payload}, {"application/protobuf", []byte("\x01\xff")}} {
+		msg := nats.NewMsg("tidings.log.notifications.user.ann")
+		msg.Data = m.payload
+		msg.Header.Set("content-type", m.contentType)
+		if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := make(follower, 64)
+	defer follow(t, l, f.deliver)()
+	entries := f.until(t, 2)
+	if len(entries) != 1 || entries[0].Event.ID != "p1" || entries[0].Event.Title != "protobuf" || entries[0].Event.Severity != notifications.Warning {
+		t.Errorf("got %+v", entries)
+	}
+	wantRejected(t, js, map[string]string{"2": "not a tidings.v1.Event"})
+}
+
+// What one device acknowledges after a pause is written at once, without
+// waiting for a round.
+func TestAQuietDeviceIsSavedAtOnce(t *testing.T) {
+	l := persistencetest.Run(t, persistence.Options{}, nil)
+	cursors, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- cursors.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	five := notifications.Cursor{Epoch: 1, Position: 5}
+	cursors.Save(hub, "ann", "d1", notifications.Device{Cursor: five})
+	other, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		d, known, err := other.Load(t.Context(), hub, "ann", "d1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known && d.Cursor == five {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not saved")
+		}
+	}
+}
+
+func TestListeningServerAsksForItsToken(t *testing.T) {
+	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Token: "s3cret", Sync: persistence.SyncInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Shutdown() }()
+	if conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + server.Addr()}); err == nil {
+		_ = conn.Close(t.Context())
+		t.Error("connected without the token")
+	}
+	for name, o := range map[string]persistence.ConnectOptions{
+		"port": {URL: "nats://" + server.Addr(), Token: "s3cret"}, "process": {Server: server, Token: "s3cret"},
+	} {
+		conn, err := persistence.Connect(o)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = conn.Close(t.Context())
+	}
 }

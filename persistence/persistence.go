@@ -70,7 +70,6 @@ type Log struct {
 
 	index *index
 	tail  *tail
-	lost  bool // retention overtook this node; used by Follow only
 
 	ready     chan struct{}
 	readyOnce sync.Once

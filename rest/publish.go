@@ -184,11 +184,12 @@ func (h *Handler) decode(r *http.Request, body []byte, q *request) error {
 // decodeJSON reads one event, or an array of them.
 func (h *Handler) decodeJSON(body []byte, q *request) error {
 	raw := []json.RawMessage{body}
+	var into any = new(json.RawMessage)
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
-		q.array = true
-		if err := json.Unmarshal(body, &raw); err != nil {
-			return &requestError{http.StatusBadRequest, "The body is no valid JSON: " + err.Error()}
-		}
+		q.array, into = true, &raw
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return &requestError{http.StatusBadRequest, "The body is no valid JSON: " + err.Error() + "."}
 	}
 	if len(raw) == 0 || len(raw) > maxEvents {
 		return &requestError{http.StatusRequestEntityTooLarge, "An array wants 1 to 1000 events, got " + strconv.Itoa(len(raw)) + "."}

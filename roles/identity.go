@@ -51,6 +51,9 @@ func (p IdentityProvider) principal(claims jwt.MapClaims) (Principal, error) {
 	case len(id) > maxName || !utf8.ValidString(id):
 		return Principal{}, invalid("user id is not 1 to 256 bytes of UTF-8")
 	}
+	if p.User == "email" && unverified(claims["email_verified"]) {
+		return Principal{}, invalid("e-mail address is not verified")
+	}
 	who := Principal{UserID: id, Claims: claims}
 	who.Email, _ = claims["email"].(string)
 	who.Name, _ = claims["name"].(string)
@@ -72,6 +75,11 @@ func (p IdentityProvider) principal(claims jwt.MapClaims) (Principal, error) {
 	}
 	return who, nil
 }
+
+// unverified tells whether an issuer says that it has not verified an address
+// (OpenID Connect Core 1.0, "Standard Claims"). One that says nothing is
+// believed.
+func unverified(claim any) bool { return claim == false || claim == "false" }
 
 // lookup finds a claim by its name, or else by a path of names.
 func lookup(claims map[string]any, path string) any {

@@ -10,8 +10,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -40,6 +43,11 @@ type Issuer struct {
 	// start, again every hour, and when a token names an unknown key, but then
 	// at most every 10 s.
 	JWKS string
+}
+
+// LogValue names the issuer without its secret.
+func (i Issuer) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", i.Name), slog.String("key_file", i.KeyFile), slog.String("jwks", i.JWKS))
 }
 
 // The pace at which key sets are fetched.
@@ -119,19 +127,63 @@ func (a *authority) loadJWKS(ctx context.Context) ([]string, error) {
 	}
 	client, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
 		HTTPURLs:          map[string]jwkset.Storage{a.issuer.JWKS: storage},
-		RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksUnknown), 1),
+		RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1), // keySet has the pace
+		RateLimitWaitMax:  jwksTimeout,                  // bounds the fetch
 	})
 	if err != nil {
 		return nil, fmt.Errorf("keep JWKS: %w", err)
 	}
-	// The key set pins the algorithm of each key; symmetric keys in a public
-	// place are no keys, so their algorithms are not accepted at all.
-	set, err := keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: client})
-	if err != nil {
+	set := &keySet{pace: rate.NewLimiter(rate.Every(jwksUnknown), 1)}
+	if set.known, err = keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: storage}); err != nil {
 		return nil, fmt.Errorf("use JWKS: %w", err)
 	}
-	a.keys = set.Keyfunc
+	if set.fetching, err = keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: client}); err != nil {
+		return nil, fmt.Errorf("use JWKS: %w", err)
+	}
+	a.keys = set.keys
+	// Symmetric keys in a public place are no keys, so their algorithms are
+	// not accepted at all.
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, nil
+}
+
+// keySet finds the keys of a token in a JWKS.
+type keySet struct {
+	known, fetching keyfunc.Keyfunc
+	pace            *rate.Limiter
+	turn            sync.Mutex // held while the set is fetched for an unknown key
+}
+
+// keys are those the token may have been signed with: the one it names, or all
+// when it names none, but only if its algorithm is one for that key.
+func (s *keySet) keys(token *jwt.Token) (any, error) {
+	found, err := s.known.Keyfunc(token)
+	if errors.Is(err, jwkset.ErrKeyNotFound) {
+		found, err = s.fetch(token)
+	}
+	if err != nil {
+		return nil, err
+	}
+	set, all := found.(jwt.VerificationKeySet)
+	if !all {
+		set.Keys = []jwt.VerificationKey{found}
+	}
+	set.Keys = slices.DeleteFunc(set.Keys, func(key jwt.VerificationKey) bool {
+		methods, err := methodsOf(key)
+		return err != nil || !slices.Contains(methods, token.Method.Alg())
+	})
+	return set, nil
+}
+
+// fetch looks for a key that is not known yet. Whoever comes while the set is
+// fetched waits for it; whoever comes before it may be fetched again does not
+// wait, or tokens of made-up keys would hold up everybody.
+func (s *keySet) fetch(token *jwt.Token) (any, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.pace.Allow() {
+		return s.fetching.Keyfunc(token)
+	}
+	return s.known.Keyfunc(token)
 }
 
 func readPublicKey(file string) (crypto.PublicKey, error) {

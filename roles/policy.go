@@ -63,22 +63,13 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("policy: %w", err)
+		return nil, fmt.Errorf("policy: %s", strings.Join(strings.Fields(err.Error()), " ")) // it has several lines
 	}
 	p := DefaultPolicy()
 	for hub, methods := range file.Hubs {
-		h, known := p.hubs[hub]
-		if !known {
-			h = hubPolicy{methods: map[string][]string{}, otherwise: []string{Anyone}}
+		if err := p.setHub(strings.ToLower(hub), methods); err != nil {
+			return nil, fmt.Errorf("policy: hub %s: %w", hub, err)
 		}
-		for method, allowed := range methods {
-			if method == "*" {
-				h.otherwise = allowed
-				continue
-			}
-			h.methods[strings.ToLower(method)] = allowed
-		}
-		p.hubs[hub] = h
 	}
 	for kind, allowed := range file.Emit {
 		if _, known := p.emit[kind]; !known {
@@ -90,10 +81,34 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	return p, nil
 }
 
+// setHub changes the methods of a hub that a file names. Names that differ in
+// case only would let chance decide.
+func (p *Policy) setHub(hub string, methods map[string][]string) error {
+	h, known := p.hubs[hub]
+	if !known {
+		h = hubPolicy{methods: map[string][]string{}, otherwise: []string{Anyone}}
+	}
+	seen := map[string]bool{}
+	for method, allowed := range methods {
+		method = strings.ToLower(method)
+		if seen[method] {
+			return fmt.Errorf("method %s is named twice, in another case", method)
+		}
+		seen[method] = true
+		if method == "*" {
+			h.otherwise = allowed
+			continue
+		}
+		h.methods[method] = allowed
+	}
+	p.hubs[hub] = h
+	return nil
+}
+
 // MayInvoke tells whether the caller may invoke a method of a hub. Methods are
 // named without regard to case, as clients do.
 func (p *Policy) MayInvoke(who Principal, hub, method string) bool {
-	h, known := p.hubs[hub]
+	h, known := p.hubs[strings.ToLower(hub)]
 	if !known {
 		return true // a hub of the application: its own filters decide
 	}

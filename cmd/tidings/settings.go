@@ -115,8 +115,8 @@ func (s settings) validate() error {
 		return fmt.Errorf("client-timeout: want at least twice the keep-alive of %v, got %v", s.KeepAlive, s.ClientTimeout)
 	case s.MaxMessage < 1024:
 		return fmt.Errorf("max-message: want at least 1KiB, got %d", s.MaxMessage)
-	case s.EventBytes < 1024:
-		return fmt.Errorf("event-bytes: want at least 1KiB, got %d", s.EventBytes)
+	case s.EventBytes < 1024 || s.EventBytes > persistence.MaxEventBytes:
+		return fmt.Errorf("event-bytes: want 1KiB to %v, got %v", size(persistence.MaxEventBytes), s.EventBytes)
 	case s.Replicas < 1 || s.Replicas > 5:
 		return fmt.Errorf("replicas: want 1 to 5, got %d", s.Replicas)
 	case s.NATS == "" && s.Replicas > 1:

@@ -1,0 +1,200 @@
+package telemetry_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/goleak"
+
+	"tidings/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func nothing(string) string { return "" }
+
+func start(t *testing.T, getenv func(string) string) *telemetry.Telemetry {
+	t.Helper()
+	o, err := telemetry.Start(t.Context(), "v1", getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := o.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+	return o
+}
+
+func scrape(t *testing.T, o *telemetry.Telemetry) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	o.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	return w.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	o := start(t, nothing)
+	m := o.Metrics
+	var n atomic.Int64
+	n.Store(7)
+	if err := m.Watch(
+		telemetry.Figure{Name: "notify.log.lag", Unit: "{position}", Read: n.Load},
+		telemetry.Figure{Name: "notify.log.rejected", Unit: "{message}", Counts: true, Read: n.Load},
+	); err != nil {
+		t.Fatal(err)
+	}
+	m.Opened("WebSockets")
+	m.Opened("ServerSentEvents")
+	m.Closed("WebSockets", "normal", 90*time.Second)
+	m.Refused(http.StatusUnauthorized)
+	m.Invoked("chat", "Say", "", 3*time.Millisecond)
+	m.Invoked("chat", "_OTHER", "not_found", time.Millisecond)
+	m.Delivered(telemetry.Delivery{Kind: "role", Sent: 5, Deferred: 2, Bytes: 1000, Latency: 4 * time.Millisecond})
+	m.Delivered(telemetry.Delivery{Kind: "user"})
+	m.Delivered(telemetry.Delivery{Kind: "user", Expired: true})
+	m.Replayed(12, "reconnect", time.Second)
+	got := scrape(t, o)
+	for _, want := range []string{
+		`signalr_server_active_connections{signalr_transport="web_sockets"} 0`,
+		`signalr_server_active_connections{signalr_transport="server_sent_events"} 1`,
+		`signalr_server_connection_duration_seconds_bucket{signalr_connection_status="normal_closure",signalr_transport="web_sockets",le="120"} 1`,
+		`signalr_server_connection_duration_seconds_bucket{signalr_connection_status="normal_closure",signalr_transport="web_sockets",le="60"} 0`,
+		`notify_connection_refused_total{http_response_status_code="401"} 1`,
+		`rpc_server_call_duration_seconds_count{rpc_method="chat/Say",rpc_system_name="signalr"} 1`,
+		`rpc_server_call_duration_seconds_count{error_type="not_found",rpc_method="chat/_OTHER",rpc_system_name="signalr"} 1`,
+		`notify_delivery_messages_total{outcome="sent",target_kind="role"} 5`,
+		`notify_delivery_messages_total{outcome="deferred",target_kind="role"} 2`,
+		`notify_delivery_messages_total{outcome="offline",target_kind="user"} 1`,
+		`notify_delivery_messages_total{outcome="expired",target_kind="user"} 1`,
+		`notify_delivery_bytes_total{target_kind="role"} 1000`,
+		`notify_delivery_latency_seconds_count{target_kind="role"} 1`,
+		`notify_replay_messages_total{trigger="reconnect"} 12`,
+		`notify_log_lag 7`, `notify_log_rejected_total 7`, "go_goroutine_count",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no line %s in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "otel_scope") {
+		t.Error("every series has labels of its scope")
+	}
+}
+
+// Clients can make up neither methods nor transports, so the number of series
+// does not depend on them; what is left is bounded by what is registered.
+func TestSeriesAreBounded(t *testing.T) {
+	o := start(t, nothing)
+	for i := range 10_000 {
+		// The hub passes _OTHER for what does not exist; statuses and reasons
+		// come from tables.
+		o.Metrics.Invoked("notifications", "_OTHER", "not_found", time.Duration(i))
+		o.Metrics.Delivered(telemetry.Delivery{Kind: "user", Sent: 1, Latency: time.Duration(i)})
+		o.Metrics.Refused(400 + i%5)
+	}
+	if got := strings.Count(scrape(t, o), "\n"); got > 500 {
+		t.Errorf("%d lines", got)
+	}
+}
+
+func TestNothingIsExportedUnlessAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		env    map[string]string
+		export bool
+	}{
+		{"nothing set", nil, false},
+		{"an endpoint", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, true},
+		{"an endpoint of the signal", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"}, true},
+		{"gRPC", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true},
+		{"disabled", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, false},
+		{"no exporter", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// Metrics would be exported at Shutdown, to nobody.
+			env := map[string]string{"OTEL_METRICS_EXPORTER": "none"}
+			for key, value := range test.env {
+				env[key] = value
+				t.Setenv(key, value)
+			}
+			o := start(t, func(name string) string { return env[name] })
+			if _, real := o.Tracer.(*sdktrace.TracerProvider); real != test.export {
+				t.Errorf("tracer is %T, want export = %v", o.Tracer, test.export)
+			}
+			if _, silent := o.Tracer.(noop.TracerProvider); silent == test.export {
+				t.Errorf("tracer is %T, want export = %v", o.Tracer, test.export)
+			}
+		})
+	}
+}
+
+func TestMetricsAreExported(t *testing.T) {
+	var bodies atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); n > 0 && r.URL.Path == "/v1/metrics" {
+			bodies.Add(1)
+		}
+	}))
+	defer server.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", server.URL+"/v1/metrics")
+	o, err := telemetry.Start(t.Context(), "v1", func(name string) string {
+		return map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": server.URL + "/v1/metrics"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Metrics.Opened("WebSockets")
+	if err := o.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if bodies.Load() == 0 {
+		t.Error("nothing was exported")
+	}
+}
+
+// A line that belongs to a span says which, also through WithAttrs and
+// WithGroup.
+func TestLogLinesNameTheirSpan(t *testing.T) {
+	var out strings.Builder
+	logger := telemetry.NewLogger(&out, "json", slog.LevelInfo)
+	ctx, span := sdktrace.NewTracerProvider().Tracer("t").Start(t.Context(), "s")
+	defer span.End()
+	logger.InfoContext(ctx, "one")
+	logger.With(slog.String("a", "b")).WithGroup("g").InfoContext(ctx, "two", slog.Int("n", 1))
+	logger.InfoContext(t.Context(), "three")
+	logger.DebugContext(ctx, "four")
+	var ids []string
+	for line := range strings.Lines(out.String()) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		inner, _ := record["g"].(map[string]any)
+		id, _ := record["trace_id"].(string)
+		if inner != nil {
+			id, _ = inner["trace_id"].(string)
+		}
+		ids = append(ids, fmt.Sprint(record["msg"], id != "" && id == span.SpanContext().TraceID().String()))
+	}
+	if want := []string{"onetrue", "twotrue", "threefalse"}; !slices.Equal(ids, want) {
+		t.Errorf("got %v, want %v from\n%s", ids, want, out.String())
+	}
+	out.Reset()
+	telemetry.NewLogger(&out, "text", slog.LevelDebug).Debug("x")
+	if !strings.Contains(out.String(), "level=DEBUG msg=x") {
+		t.Errorf("text: got %q", out.String())
+	}
+}
