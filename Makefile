@@ -11,8 +11,18 @@ FUZZTIME  ?= 30s
 help: ## Print the targets.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
+.PHONY: web
+web: web/dist/index.html ## Bundle the pages that the server serves.
+
+web/node_modules: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web/dist/index.html: web/node_modules web/build.mjs $(wildcard web/demo/*)
+	cd web && npm run --silent build
+
 .PHONY: build
-build: ## Build bin/tidings.
+build: web ## Build bin/tidings, with its pages.
 	$(GO) build -o bin/tidings ./cmd/tidings
 
 .PHONY: run
@@ -20,11 +30,32 @@ run: build ## Run a development server: embedded NATS, demo page, printed tokens
 	./bin/tidings serve --dev --data data
 
 .PHONY: test
-test: lint race ## Everything: lint, unit, property and end-to-end tests.
+test: lint race e2e ## Everything: linters, Go tests, the stock client, the browser.
 
 .PHONY: race
-race: ## Go tests, with the race detector.
+race: web ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
+
+.PHONY: e2e
+e2e: build chromium ## The official client and headless Chromium against the real server.
+	cd web && node --test --test-concurrency=1 test/*.test.mjs e2e/*.test.mjs
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (30s each); plain `make race` runs the seeds.
+	@for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+# The browser tests take $$CHROMIUM, or the chromium of Debian, which is
+# installed if this machine allows it.
+.PHONY: chromium
+chromium:
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { \
+	  echo "installing chromium for the browser tests"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-liberation >/dev/null; } \
+	    || { echo "no chromium: install it, or set CHROMIUM to the path of one" >&2; exit 1; }; }
 
 .PHONY: fmt
 fmt: ## Format the Go code.

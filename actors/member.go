@@ -79,6 +79,7 @@ type Connection struct {
 	position atomic.Uint64
 	heard    atomic.Int64 // Unix nanoseconds
 	pinged   atomic.Bool
+	busy     atomic.Bool
 	left     atomic.Bool
 	done     chan struct{}
 	once     sync.Once
@@ -170,6 +171,10 @@ func (c *Connection) Pinged() {
 	c.pinged.Store(true)
 }
 
+// Busy tells whether the client waits for its server: then its silence does
+// not count.
+func (c *Connection) Busy(is bool) { c.busy.Store(is) }
+
 // Close lets what is queued go out, then m, and ends the connection for that
 // reason. It does not wait for the end; see Done.
 func (c *Connection) Close(ctx context.Context, reason string, m *protocol.Close) error {
@@ -201,7 +206,7 @@ func (c *Connection) userKey() string {
 }
 
 func (c *Connection) timedOut(now time.Time, limit time.Duration) bool {
-	return c.pinged.Load() && now.UnixNano()-c.heard.Load() > int64(limit)
+	return c.pinged.Load() && !c.busy.Load() && now.UnixNano()-c.heard.Load() > int64(limit)
 }
 
 func (c *Connection) expired(now time.Time) bool {

@@ -92,7 +92,8 @@ func (s *shard) handle(ctx actor.Context) {
 		s.door.ticking.Store(false)
 		s.tick(ctx)
 	default:
-		if to := addressee(m); to != nil && to.pid != nil {
+		// What comes late, such as a page for somebody who has left, is dropped.
+		if to := addressee(m); to != nil && s.conns[to.id] == to {
 			ctx.Send(to.pid, m)
 		}
 	}

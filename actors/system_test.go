@@ -214,6 +214,54 @@ func TestReplayWaitsForTheLog(t *testing.T) {
 	})
 }
 
+// A place that has left the log before it could be read is not passed over in
+// silence: the client is sent away to come back and be told. Who begins where
+// the log does has missed nothing.
+func TestTruncationEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, actors.Options{})
+		for range 5 {
+			n.emit(notifications.ToUser("ann"))
+		}
+		n.log.Drop(3)
+		late := n.join(actors.Member{ID: "late", User: "ann"})
+		if err := late.Resume(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		exact := n.connect(actors.Member{ID: "exact", User: "ann", After: 3})
+		oldest := n.join(actors.Member{ID: "oldest", User: "ann"})
+		if err := oldest.ResumeOldest(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantPositions(t, exact, 4, 5)
+		wantPositions(t, oldest, 4, 5)
+		if got := late.sink.Text(); got != `{"type":7,"allowReconnect":true}`+"\x1e" || late.sink.Finished() != actors.ReasonTruncated {
+			t.Errorf("late heard %q and ended for %q", got, late.sink.Finished())
+		}
+		<-late.Done()
+	})
+}
+
+// A node that the log has overtaken ends its connections before it goes on.
+func TestLostEventsEndAllConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, actors.Options{})
+		ann := n.connect(actors.Member{ID: "a", User: "ann"})
+		n.emit(notifications.ToUser("ann"))
+		synctest.Wait()
+		e := n.log.Append(notifications.DefaultHub, notifications.Event{Recipient: notifications.ToUser("ann")})
+		if err := n.system.Deliver(t.Context(), notifications.Batch{Entries: []*notifications.Entry{e}, UpTo: 2, Lost: true}); err != nil {
+			t.Fatal(err)
+		}
+		<-ann.Done()
+		wantPositions(t, ann, 1)
+		if want := `{"type":7,"allowReconnect":true}`; !strings.Contains(ann.sink.Text(), want) {
+			t.Errorf("ann heard %q, want %s", ann.sink.Text(), want)
+		}
+	})
+}
+
 // A stalled reader hurts only itself and is complete when it drains.
 func TestStalledReaderCatchesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -23,6 +23,7 @@ const Epoch = 7
 type Log struct {
 	mu      sync.Mutex
 	entries []*notifications.Entry // of position 1, 2, 3 …
+	dropped notifications.Position // how many of them the log no longer has
 	broken  error
 }
 
@@ -40,6 +41,13 @@ func (l *Log) Append(hub string, e notifications.Event) *notifications.Entry {
 	return entry
 }
 
+// Drop makes the log forget all entries up to a position, as retention does.
+func (l *Log) Drop(upTo notifications.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped = upTo
+}
+
 // Break makes Read fail until it is called with nil.
 func (l *Log) Break(err error) {
 	l.mu.Lock()
@@ -54,8 +62,8 @@ func (l *Log) Read(_ context.Context, q notifications.Query) (notifications.Page
 	if l.broken != nil {
 		return notifications.Page{}, l.broken
 	}
-	page := notifications.Page{UpTo: notifications.Position(len(l.entries)), First: 1}
-	for _, e := range l.entries[min(int(q.After), len(l.entries)):] {
+	page := notifications.Page{UpTo: notifications.Position(len(l.entries)), First: l.dropped + 1}
+	for _, e := range l.entries[min(int(max(q.After, l.dropped)), len(l.entries)):] {
 		if e.Hub != q.Hub || !slices.ContainsFunc(q.Memberships, func(m notifications.Membership) bool {
 			return m.Recipient == e.Event.Recipient && e.Position > m.Since
 		}) {
@@ -75,7 +83,7 @@ func (l *Log) State() notifications.LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := notifications.Position(len(l.entries))
-	return notifications.LogState{Epoch: Epoch, First: 1, Last: last, End: last}
+	return notifications.LogState{Epoch: Epoch, First: l.dropped + 1, Last: last, End: last}
 }
 
 // Before implements notifications.Reader.
@@ -100,7 +108,7 @@ func (l *Log) Recent(hub string, memberships []notifications.Membership, n int) 
 func (l *Log) StoredAt(p notifications.Position) (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p == 0 || int(p) > len(l.entries) {
+	if p <= l.dropped || int(p) > len(l.entries) {
 		return time.Time{}, false
 	}
 	return l.entries[p-1].Stored, true
