@@ -42,6 +42,9 @@ import (
 // ErrGone says that a connection, or the whole system, is no more.
 var ErrGone = errors.New("connection is gone")
 
+// ErrTooManyGroups says that a connection is in as many groups as it may.
+var ErrTooManyGroups = errors.New("a connection may be in 1024 groups")
+
 // Sink is where a connection actor writes: the socket, seen from above. Frame
 // and Transport are pure and may be called from any goroutine; the rest is
 // called by the connection's shard only.

@@ -35,7 +35,12 @@ func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver
 	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan error, 1)
 	go func() { done <- system.Run(ctx) }()
-	tb.Cleanup(func() { cancel(); <-done })
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("Run: %v", err)
+		}
+	})
 	var wrote sync.WaitGroup
 	for i := range connections {
 		c, err := system.Join(tb.Context(), actors.Member{

@@ -68,7 +68,9 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *answer:
 		c.answer(m.parcel)
 	case *control:
-		c.put(m.frame)
+		if !c.full(1) { // a peer that does not read needs no pong
+			c.put(m.frame)
+		}
 	case *drained:
 		c.drained(m.err)
 	case *page:
@@ -302,6 +304,7 @@ func (c *connection) end(reason string) {
 	}
 	c.setBehind(-1)
 	c.phase, c.reason = ended, reason
+	c.handle.reason.Store(&reason)
 	c.outbox, c.queued = nil, 0
 	c.member.Sink.Finish(reason)
 	c.desk.gone = append(c.desk.gone, c.handle)

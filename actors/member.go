@@ -81,6 +81,7 @@ type Connection struct {
 	pinged   atomic.Bool
 	busy     atomic.Bool
 	left     atomic.Bool
+	reason   atomic.Pointer[string] // why the actor has ended
 	done     chan struct{}
 	once     sync.Once
 
@@ -102,6 +103,14 @@ func (c *Connection) Position() notifications.Position {
 
 // Done is closed when the connection is no longer delivered to.
 func (c *Connection) Done() <-chan struct{} { return c.done }
+
+// Ended is the reason for which the connection has ended, or empty.
+func (c *Connection) Ended() string {
+	if reason := c.reason.Load(); reason != nil {
+		return *reason
+	}
+	return ""
+}
 
 // Send queues a message of the connection's own – a completion, a stream item –
 // behind what is queued already. It waits while the shard is busy and returns

@@ -256,7 +256,7 @@ func (s *shard) enter(ctx actor.Context, m *enter) error {
 	case in:
 		return nil
 	case len(groups) >= maxGroups:
-		return fmt.Errorf("join group: a connection may be in %d groups", maxGroups)
+		return ErrTooManyGroups
 	}
 	ctx.Send(m.handle.pid, m)
 	s.addTo(ctx, notifications.ToGroup(m.group), m.handle)

@@ -330,6 +330,26 @@ func TestLiveMessages(t *testing.T) {
 	})
 }
 
+// A peer that pings and does not read is given no more pongs than fit its
+// outbox.
+func TestPongsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, actors.Options{Shards: 1, OutboxFrames: 8})
+		deaf := n.connect(actors.Member{ID: "d", User: "ann"})
+		synctest.Wait()
+		deaf.sink.Stall(0)
+		for range 1000 {
+			deaf.Control([]byte("pong "))
+			synctest.Wait()
+		}
+		deaf.sink.Go()
+		synctest.Wait()
+		if got := strings.Count(deaf.sink.Text(), "pong"); got < 1 || got > 10 {
+			t.Errorf("1000 pings of a peer that does not read were answered %d times, want about 8", got)
+		}
+	})
+}
+
 func targets(text string) string {
 	var all []string
 	for record := range strings.SplitSeq(text, "\x1e") {

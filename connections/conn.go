@@ -9,10 +9,12 @@
 package connections
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -51,9 +53,15 @@ type Conn struct {
 	binary  bool
 	try     attempt
 	attempt func(fd uintptr) bool // one write, made once
+	// draining says that a goroutine is writing. It holds the lock of the
+	// socket: an attempt would wait for it.
+	draining atomic.Bool
 
 	control  atomic.Pointer[func([]byte)]
 	finished atomic.Pointer[string] // the reason
+	closed   atomic.Bool            // the peer has sent a close frame
+	violated atomic.Bool            // the peer has broken the protocol
+	goodbye  sync.WaitGroup         // a close frame that could not be tried
 	cut      sync.Once
 }
 
@@ -84,7 +92,8 @@ func (c *Conn) LogValue() slog.Value {
 
 // Receive returns the next bytes of the client, which are valid until the next
 // call: a message or a part of one, whatever its kind. io.EOF says that the
-// client has closed the connection; any other error, that it broke.
+// client has closed the connection, os.ErrDeadlineExceeded that it has said
+// nothing in time; any other error, that it broke.
 func (c *Conn) Receive() ([]byte, error) {
 	for {
 		if c.message == nil {
@@ -100,9 +109,25 @@ func (c *Conn) Receive() ([]byte, error) {
 			return (*c.buffer)[:n], nil
 		}
 		if err != nil && err != io.EOF {
-			return nil, err
+			return nil, c.readError(err)
 		}
 	}
+}
+
+// readError undoes what the library makes of a deadline that has passed – an
+// error of its own that is no longer os.ErrDeadlineExceeded – and notes a
+// violation of the protocol: what is neither an error of the socket nor its
+// end.
+func (c *Conn) readError(err error) error {
+	broken, ofSocket := errors.AsType[net.Error](err)
+	_, ofPeer := errors.AsType[*websocket.CloseError](err)
+	switch {
+	case ofSocket && broken.Timeout():
+		return os.ErrDeadlineExceeded
+	case !ofSocket && !ofPeer && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.ErrClosedPipe):
+		c.violated.Store(true)
+	}
+	return err
 }
 
 // nextMessage waits for the header of a message, without a buffer.
@@ -112,11 +137,15 @@ func (c *Conn) nextMessage() error {
 		c.buffer = nil
 	}
 	_, message, err := c.ws.NextReader()
-	if err != nil {
-		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived) {
+	if closing, ok := errors.AsType[*websocket.CloseError](err); ok && closing.Code != websocket.CloseAbnormalClosure {
+		c.closed.Store(true)
+		switch closing.Code {
+		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 			return io.EOF
 		}
-		return err
+	}
+	if err != nil {
+		return c.readError(err)
 	}
 	buffer, ok := c.server.buffers.Get().(*[]byte)
 	if !ok {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/gorilla/websocket"
 )
 
 // origins are who may call from another host's pages. The same list serves
@@ -21,12 +23,13 @@ func newOrigins(list []string, localhost bool) origins {
 	return o
 }
 
-// allow sets the CORS headers, also for answers that refuse, and answers a
-// preflight itself. It returns false when the request has been answered.
-func (o origins) allow(w http.ResponseWriter, r *http.Request) bool {
+// check sets the CORS headers, also for answers that refuse. It returns the
+// status to answer with at once – a preflight is done with, a WebSocket of a
+// page that may not call is refused – or 0.
+func (o origins) check(w http.ResponseWriter, r *http.Request) (status int) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return true
+		return 0
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
@@ -44,13 +47,11 @@ func (o origins) allow(w http.ResponseWriter, r *http.Request) bool {
 			}
 			h.Set("Access-Control-Max-Age", "600")
 		}
-		w.WriteHeader(http.StatusNoContent)
-		return false
-	case !known && strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-		http.Error(w, "Origin not allowed.", http.StatusForbidden)
-		return false
+		return http.StatusNoContent
+	case !known && websocket.IsWebSocketUpgrade(r):
+		return http.StatusForbidden
 	}
-	return true
+	return 0
 }
 
 func (o origins) knows(origin, host string) bool {

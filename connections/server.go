@@ -112,6 +112,7 @@ type Server struct {
 
 	mu        sync.Mutex // guards all below
 	refusing  bool
+	cutting   bool                  // Shutdown has cut all that had a socket
 	waiting   map[string]negotiated // by connection token
 	attached  map[string]*Conn      // by connection token
 	lastSweep time.Time
@@ -155,7 +156,12 @@ func NewServer(h Handler, o Options) *Server {
 // ServeHTTP decides as the official server does: what it may not do comes
 // first, then negotiate, then the transports (TransportProtocols).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.origins.allow(w, r) {
+	switch s.origins.check(w, r) {
+	case http.StatusNoContent:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case http.StatusForbidden:
+		s.refuse(w, http.StatusForbidden, "Origin not allowed.")
 		return
 	}
 	principal, token, ok := s.authenticate(w, r)
@@ -264,11 +270,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
+	s.cutting = true
 	for _, c := range s.attached {
-		c.Abort()
+		if c.net != nil { // else see attach
+			c.Abort()
+		}
 	}
 	s.mu.Unlock()
-	<-over
+	// What still runs now has lost its socket; a handler that does not care is
+	// not waited for without end.
+	late := time.NewTimer(s.options.CloseTimeout)
+	defer late.Stop()
+	select {
+	case <-over:
+	case <-late.C:
+	}
 	return ctx.Err()
 }
 

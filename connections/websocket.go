@@ -1,13 +1,15 @@
 package connections
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -26,6 +28,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, by calle
 	}
 	if err := s.upgrade(w, r, c); err != nil {
 		s.forget(c)
+		w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455 §4.4
 		s.refuse(w, http.StatusBadRequest, "The WebSocket handshake is not valid: "+err.Error())
 		return
 	}
@@ -82,24 +85,63 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) error 
 			attribute.String("notify.connection.id", c.id),
 		))
 	defer span.End()
-	ws, err := s.upgrader.Upgrade(w, r, nil)
+	ws, err := s.upgrader.Upgrade(&muting{ResponseWriter: w}, r, nil)
 	if err != nil {
 		return err
 	}
 	span.SetAttributes(attribute.Int("http.response.status_code", http.StatusSwitchingProtocols))
 	c.span = span.SpanContext()
-	c.ws, c.net = ws, ws.NetConn()
-	if socket, ok := c.net.(syscall.Conn); ok {
-		if raw, err := socket.SyscallConn(); err == nil {
-			c.raw = raw
-			c.attempt = c.writeOnce
-			tune(raw)
-		}
-	}
+	s.attach(c, ws)
+	c.prepare()
 	ws.SetPingHandler(c.pong)
 	ws.SetPongHandler(func(string) error { return nil })
 	ws.SetCloseHandler(func(int, string) error { return nil }) // answered by serve
 	return nil
+}
+
+// attach gives a connection its socket. One that comes after Shutdown has cut
+// all the others is cut as well.
+func (s *Server) attach(c *Conn, ws *websocket.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.ws, c.net = ws, ws.NetConn()
+	if muted, ok := c.net.(*mute); ok {
+		muted.on.Store(true)
+		c.net = muted.Conn
+	}
+	if s.cutting {
+		c.Abort()
+	}
+}
+
+// mute is the socket as the WebSocket library has it: once the connection is
+// open nothing of the library's is written. Its reader would answer violations
+// of the protocol itself, between the frames of whoever owns the socket, and
+// hold up the owner meanwhile.
+type mute struct {
+	net.Conn
+
+	on atomic.Bool
+}
+
+// Write implements net.Conn.
+func (m *mute) Write(p []byte) (int, error) {
+	if m.on.Load() {
+		return len(p), nil
+	}
+	return m.Conn.Write(p)
+}
+
+// muting is a response whose socket, when it is taken over, can be muted.
+type muting struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (m *muting) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &mute{Conn: conn}, buffered, nil
 }
 
 // pong hands the answer to whoever writes.
@@ -119,6 +161,7 @@ func (s *Server) serve(ctx context.Context, c *Conn) {
 	if c.finished.Load() == nil {
 		c.Finish("normal")
 	}
+	c.goodbye.Wait()
 	s.forget(c)
 	c.cut.Do(func() { _ = c.net.Close() }) // nothing is left to be lost
 	s.options.Observer.Closed(WebSockets, *c.finished.Load(), time.Since(c.opened))

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -47,29 +45,16 @@ func (c *Conn) TryWrite(p []byte) (int, error) {
 	return n, err
 }
 
-// writeOnce returns true whatever happened: to wait is not for us.
-func (c *Conn) writeOnce(fd uintptr) bool {
-	for {
-		n, err := syscall.Write(int(fd), c.try.p)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EAGAIN):
-			c.try.n = 0
-		case err != nil:
-			c.try.n, c.try.err = 0, os.NewSyscallError("write", err)
-		default:
-			c.try.n = n
-		}
-		return true
-	}
-}
-
 // Drain takes p over and writes it on a goroutine of its own, which ends when
 // it has been written, when no byte has moved for SendTimeout, or when the
 // socket is closed. Then it calls done, once.
 func (c *Conn) Drain(p []byte, done func(error)) {
-	go func() { done(c.drain(p)) }()
+	c.draining.Store(true)
+	go func() {
+		err := c.drain(p)
+		c.draining.Store(false)
+		done(err)
+	}()
 }
 
 func (c *Conn) drain(p []byte) error {
@@ -80,7 +65,8 @@ func (c *Conn) drain(p []byte) error {
 		n, err := c.net.Write(p)
 		p = p[n:]
 		var timeout net.Error
-		if err != nil && (n == 0 || !errors.As(err, &timeout) || !timeout.Timeout()) {
+		moves := n > 0 && errors.As(err, &timeout) && timeout.Timeout()
+		if err != nil && (!moves || c.finished.Load() != nil) {
 			return err
 		}
 	}
@@ -90,24 +76,28 @@ func (c *Conn) drain(p []byte) error {
 
 // Finish says that nothing more will be written: a close frame, as far as the
 // kernel takes it, then the peer has CloseTimeout to answer. A peer that takes
-// nothing ("slow") or is gone ("network") is cut at once: half a frame may be
-// on its way.
+// nothing ("slow", or it is being drained) or is gone ("network") is cut at
+// once: half a frame may be on its way. One that is gone because it has sent a
+// close frame is answered (RFC 6455 §5.5.1), and so is one that has broken the
+// protocol (§7.1.7). Finish never waits.
 func (c *Conn) Finish(reason string) {
 	if !c.finished.CompareAndSwap(nil, &reason) {
 		return
 	}
 	code := websocket.CloseNormalClosure
-	switch reason {
-	case "slow", "network":
+	switch {
+	case reason == "slow", reason == "network" && !c.closed.Load() && !c.violated.Load(), c.draining.Load() && c.raw != nil:
 		c.Abort()
 		return
-	case "error":
+	case c.violated.Load():
+		code = websocket.CloseProtocolError
+	case reason == "error":
 		code = websocket.CloseInternalServerErr
 	}
 	frame := appendFrame(nil, websocket.CloseMessage, binary.BigEndian.AppendUint16(nil, uint16(code)))
 	if c.raw == nil {
 		_ = c.net.SetWriteDeadline(time.Now().Add(c.server.options.CloseTimeout)) // the connection ends in any case
-		go func() { _, _ = c.net.Write(frame) }()
+		c.goodbye.Go(func() { _, _ = c.net.Write(frame) })
 	} else {
 		_, _ = c.TryWrite(frame) // best effort
 	}

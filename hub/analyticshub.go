@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -117,6 +118,16 @@ func (a *Analytics) due(now time.Time) []Metric {
 	return due
 }
 
+// flush sends what is due. A value that cannot be sent is lost; the next one
+// may be luckier.
+func (a *Analytics) flush(ctx context.Context, now time.Time) {
+	for _, m := range a.due(now) {
+		if err := a.Clients().All().Send(ctx, "ReceiveMetric", m); err != nil && ctx.Err() == nil {
+			a.o.Logger.WarnContext(ctx, "metric cannot be sent", slog.String("metric", m.Name), slog.Any("error", err))
+		}
+	}
+}
+
 // Run keeps the hub going and sends the values that wait.
 func (a *Analytics) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -129,11 +140,7 @@ func (a *Analytics) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case now := <-ticker.C:
-				for _, m := range a.due(now) {
-					if err := a.Clients().All().Send(ctx, "ReceiveMetric", m); err != nil {
-						return nil // the system is going down
-					}
-				}
+				a.flush(ctx, now)
 			}
 		}
 	})

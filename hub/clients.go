@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"tidings/actors"
@@ -90,25 +91,36 @@ func (r Recipients) except(connectionIDs []string) Recipients {
 	return r
 }
 
-// Send invokes a method of these clients. It waits while the node is busy, not
-// for the clients: a slow one misses it.
+// Send invokes a method of these clients. The arguments are encoded at once, so
+// they may be changed afterwards. It waits while the node is busy, not for the
+// clients: a slow one misses it.
 func (r Recipients) Send(ctx context.Context, method string, arguments ...any) error {
-	if arguments == nil {
-		arguments = []any{}
+	raw := make([]json.RawMessage, len(arguments))
+	for i, argument := range arguments {
+		var err error
+		if raw[i], err = protocol.EncodeJSON(argument); err != nil {
+			return fmt.Errorf("argument %d of %s: %w", i+1, method, err)
+		}
 	}
 	here, elsewhere := r.places()
 	if len(elsewhere) > 0 {
-		if err := r.publish(ctx, elsewhere, method, arguments); err != nil {
+		if err := r.publish(ctx, elsewhere, method, raw); err != nil {
 			return err
 		}
 	}
 	if len(here) == 0 {
 		return nil
 	}
-	return r.hub.system.Send(ctx, actors.Live{
-		To: here, Except: r.less,
-		Message: protocol.Share(&protocol.Invocation{Target: method, Arguments: arguments}),
-	})
+	message := &protocol.Invocation{Target: method, Arguments: anySlice(raw), Headers: traceHeaders(traceParent(ctx))}
+	return r.hub.system.Send(ctx, actors.Live{To: here, Except: r.less, Message: protocol.Share(message)})
+}
+
+func anySlice(raw []json.RawMessage) []any {
+	all := make([]any, len(raw))
+	for i, argument := range raw {
+		all[i] = argument
+	}
+	return all
 }
 
 // places tells whom to reach on this node and whom through the backplane, which
@@ -129,15 +141,8 @@ func (r Recipients) places() (here, elsewhere []notifications.Recipient) {
 	return here, elsewhere
 }
 
-func (r Recipients) publish(ctx context.Context, to []notifications.Recipient, method string, arguments []any) error {
-	m := notifications.Live{Hub: r.hub.o.Name, Except: r.less, Target: method, TraceParent: traceParent(ctx)}
-	for i, argument := range arguments {
-		raw, err := protocol.EncodeJSON(argument)
-		if err != nil {
-			return fmt.Errorf("argument %d of %s: %w", i+1, method, err)
-		}
-		m.Arguments = append(m.Arguments, raw)
-	}
+func (r Recipients) publish(ctx context.Context, to []notifications.Recipient, method string, arguments []json.RawMessage) error {
+	m := notifications.Live{Hub: r.hub.o.Name, Except: r.less, Target: method, Arguments: arguments, TraceParent: traceParent(ctx)}
 	for _, m.To = range to {
 		if m.To.Validate() != nil {
 			continue // a name that nobody can have selects nobody

@@ -41,7 +41,10 @@ func (s *session) invoke(ctx context.Context, m *protocol.Invocation) {
 	method := s.hub.methods[strings.ToLower(m.Target)]
 	ctx, span := s.span(ctx, method, m)
 	defer span.End()
-	result, err := s.dispatch(ctx, method, m)
+	result, err := s.guard(ctx, func() (any, error) { return s.dispatch(ctx, method, m) })
+	if err == nil && m.InvocationID != "" {
+		result, err = s.encode(ctx, result)
+	}
 	errorType := errorType(err)
 	if err != nil {
 		span.SetStatus(codes.Error, errorType)
@@ -56,13 +59,15 @@ func (s *session) invoke(ctx context.Context, m *protocol.Invocation) {
 	s.hub.o.Observer.Invoked(s.hub.o.Name, methodName(method), errorType, time.Since(began))
 }
 
-// answer queues the completion. A result that cannot be encoded is an error of
-// the method.
+// encode encodes a result while nothing can change it: the next call may, when
+// this one has returned. One that cannot be encoded is an error of its method.
+func (s *session) encode(ctx context.Context, result any) (any, error) {
+	return s.guard(ctx, func() (any, error) { return protocol.EncodeJSON(result) })
+}
+
+// answer queues the completion.
 func (s *session) answer(ctx context.Context, m *protocol.Invocation, result any, err error) {
 	completion := &protocol.Completion{InvocationID: m.InvocationID, HasResult: true, Result: result}
-	if err == nil {
-		_, err = s.codec.Append(nil, completion)
-	}
 	if err != nil {
 		completion = &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
 	}
@@ -93,7 +98,7 @@ func (s *session) dispatch(ctx context.Context, method *method, m *protocol.Invo
 			next = func() (any, error) { return filter(call, inner) }
 		}
 	}
-	return s.guard(ctx, next)
+	return next()
 }
 
 // guard is the one place where a panic of the application is caught: it costs
@@ -166,6 +171,14 @@ func traceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return carrier["traceparent"]
+}
+
+// traceHeaders tell a client what it is a part of.
+func traceHeaders(traceParent string) protocol.Headers {
+	if traceParent == "" {
+		return nil
+	}
+	return protocol.Headers{"traceparent": traceParent}
 }
 
 // onConnected runs the handler inside its filters.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"tidings/actors"
 	"tidings/notifications"
 )
 
@@ -46,7 +47,7 @@ func errorType(err error) string {
 		return typeInvalid
 	case errors.Is(err, notifications.ErrUnavailable):
 		return typeUnavailable
-	case errors.As(err, &text):
+	case errors.As(err, &text), errors.Is(err, actors.ErrTooManyGroups):
 		return typeHub
 	case errors.Is(err, context.Canceled):
 		return typeCancelled
@@ -95,6 +96,8 @@ func publicText(err error) string {
 		return invalid.Error()
 	case errors.Is(err, notifications.ErrUnavailable):
 		return "The log is not available. Try again."
+	case errors.Is(err, actors.ErrTooManyGroups):
+		return actors.ErrTooManyGroups.Error()
 	default:
 		return ""
 	}

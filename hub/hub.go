@@ -14,10 +14,12 @@
 //
 // # Concurrency and order
 //
-// The reader of a connection only routes: pings, cancels and closes are
-// handled at once, invocations wait their turn. One worker per connection runs
-// them, one after the other, in order of arrival; it exists while there is
-// work. When too many wait, the reader stops reading. What a hub sends to a
+// The reader of a connection only routes: pings and cancels are handled at
+// once, invocations wait their turn. One worker per connection runs them, one
+// after the other, in order of arrival; it exists while there is work. When
+// too many wait, the reader stops reading. A client that says goodbye behind
+// its calls has them done, if that takes no more than a few seconds; one whose
+// connection breaks, or is ended by the server, has not. What a hub sends to a
 // connection arrives in the order it was sent; the completion of a call and
 // the echo of an event it made are unordered between themselves.
 package hub
@@ -188,13 +190,7 @@ func (h *Hub) Deliver(ctx context.Context, b notifications.Batch) error {
 // DeliverLive hands an unstored message of an emitter to the connections it
 // concerns.
 func (h *Hub) DeliverLive(ctx context.Context, m notifications.Live) error {
-	message := &protocol.Invocation{Target: m.Target, Arguments: make([]any, len(m.Arguments))}
-	for i, argument := range m.Arguments {
-		message.Arguments[i] = argument
-	}
-	if m.TraceParent != "" {
-		message.Headers = protocol.Headers{"traceparent": m.TraceParent}
-	}
+	message := &protocol.Invocation{Target: m.Target, Arguments: anySlice(m.Arguments), Headers: traceHeaders(m.TraceParent)}
 	return h.system.Send(ctx, actors.Live{To: []notifications.Recipient{m.To}, Except: m.Except, Message: protocol.Share(message)})
 }
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"tidings/actors"
 	"tidings/connections"
@@ -53,9 +55,14 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	s.logger.InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
 	err := s.connected(ctx)
 	if err == nil {
-		err = s.read(ctx)
+		if err = s.start(ctx); err == nil {
+			err = s.read(ctx)
+		}
 		cancel()
 		s.idle.Wait()
+		if err == nil {
+			err = endedByServer(s.member.Ended())
+		}
 		s.disconnected(context.WithoutCancel(ctx), err)
 	}
 	s.member.Leave(leaveReason(err))
@@ -98,13 +105,19 @@ func (s *session) join(ctx context.Context) error {
 	return nil
 }
 
-// connected runs the application's handler and starts delivery.
+// connected runs the application's handler. From its success on the connection
+// is in, and is told to the disconnect handler whatever happens next.
 func (s *session) connected(ctx context.Context) error {
 	if err := s.onConnected(ctx); err != nil {
 		s.logger.WarnContext(ctx, "connection refused by its handler", slog.Any("error", err))
 		s.hangUp(ctx, actors.ReasonError, &protocol.Close{Error: s.hub.closeText(err)})
 		return err
 	}
+	return nil
+}
+
+// start starts delivery.
+func (s *session) start(ctx context.Context) error {
 	if s.hub.o.Durable != nil {
 		resumed := &protocol.Invocation{Target: "Resumed", Arguments: []any{s.resume.start.Resumed}}
 		if err := s.member.Send(ctx, resumed); err != nil {
@@ -125,6 +138,16 @@ func (s *session) hangUp(ctx context.Context, reason string, m *protocol.Close) 
 	for err := error(nil); err == nil; {
 		_, err = s.conn.Receive()
 	}
+}
+
+// endedByServer is what the disconnect handler hears when the client has taken
+// its leave in order, but because the server had ended the connection.
+func endedByServer(reason string) error {
+	switch reason {
+	case "", actors.ReasonNormal, actors.ReasonShutdown, actors.ReasonAuthExpired:
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errClosedByServer, reason)
 }
 
 // errClosedByServer ends a session whose actor ended first.
@@ -152,16 +175,41 @@ func (s *session) ended(ctx context.Context, err error) error {
 	var closed *clientClosed
 	switch {
 	case errors.Is(err, io.EOF):
+		s.finish()
 		return nil
 	case errors.As(err, &closed):
+		s.finish()
 		s.hangUp(ctx, actors.ReasonNormal, nil)
 		return closed.err()
 	case errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrTooLarge):
 		s.logger.WarnContext(ctx, "protocol error", slog.Any("error", err))
+		s.finish()
 		s.hangUp(ctx, actors.ReasonProtocolError, &protocol.Close{Error: "Connection closed with an error.", AllowReconnect: true})
 		return err
 	}
 	return err
+}
+
+// farewell is how long a client that is leaving is still worked for.
+const farewell = 5 * time.Second
+
+// finish lets the calls run that came before the record that ends the
+// connection: records are handled in order, and a client that says something
+// and goodbye wants it done. Nobody is left to wait for when the server has
+// ended the connection itself.
+func (s *session) finish() {
+	idle := make(chan struct{})
+	go func() { // ends with the worker, which ServeConn waits for
+		s.idle.Wait()
+		close(idle)
+	}()
+	late := time.NewTimer(farewell)
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-s.member.Done():
+	case <-late.C:
+	}
 }
 
 // clientClosed is a Close message of the client.
@@ -223,6 +271,7 @@ func (s *session) enqueue(ctx context.Context, m *protocol.Invocation) error {
 	s.queue = append(s.queue, m)
 	if !s.working {
 		s.working = true
+		s.member.Busy(true) // a client that waits for us is not silent
 		s.idle.Go(func() { s.work(ctx) })
 	}
 	return nil
@@ -230,20 +279,36 @@ func (s *session) enqueue(ctx context.Context, m *protocol.Invocation) error {
 
 // work runs invocations in order of arrival until none is left.
 func (s *session) work(ctx context.Context) {
-	for {
-		s.mu.Lock()
-		if len(s.queue) == 0 {
-			s.working, s.queue = false, nil
-			s.mu.Unlock()
-			return
-		}
-		m := s.queue[0]
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
-		s.mu.Unlock()
+	for m := s.next(ctx); m != nil; m = s.next(ctx) {
 		s.invoke(ctx, m)
-		s.member.Heard() // a client that waits for us is not silent
 		<-s.room
+	}
+}
+
+// next takes the next invocation; without one the worker has ended. When the
+// connection is over, those that wait are dropped.
+func (s *session) next(ctx context.Context) *protocol.Invocation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 || s.over(ctx) {
+		s.working, s.queue = false, nil
+		s.member.Heard()
+		s.member.Busy(false)
+		return nil
+	}
+	m := s.queue[0]
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	return m
+}
+
+// over tells whether nothing can be said to the client any more.
+func (s *session) over(ctx context.Context) bool {
+	select {
+	case <-s.member.Done():
+		return true
+	default:
+		return ctx.Err() != nil
 	}
 }
 

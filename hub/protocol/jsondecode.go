@@ -47,16 +47,17 @@ func (jsonCodec) Decode(record []byte) (Message, error) { //nolint:ireturn // th
 }
 
 func typeOf(record []byte) (kind int, err error) {
-	kind = -1
+	found := false
 	err = walk(record, func(name string, value []byte) (err error) {
 		if name == "type" {
+			found = true
 			if kind, err = strconv.Atoi(string(value)); err != nil {
 				err = fmt.Errorf("%w: type is no integer", ErrMalformed)
 			}
 		}
 		return err
 	})
-	if err == nil && kind == -1 {
+	if err == nil && !found {
 		err = fmt.Errorf("%w: no type", ErrMalformed)
 	}
 	return kind, err
