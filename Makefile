@@ -38,7 +38,7 @@ race: web ## Go tests, with the race detector.
 
 .PHONY: e2e
 e2e: build chromium ## The official client and headless Chromium against the real server.
-	cd web && node --test --test-concurrency=1 test/*.test.mjs e2e/*.test.mjs
+	cd web && node --test --test-concurrency=1 --test-timeout=180000 test/*.test.mjs e2e/*.test.mjs
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s each); plain `make race` runs the seeds.

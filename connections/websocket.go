@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -59,18 +58,26 @@ func (s *Server) admit(r *http.Request, by caller) (c *Conn, status int, text st
 		return nil, http.StatusForbidden, ""
 	}
 	delete(s.waiting, token)
-	c = &Conn{server: s, id: n.id, token: token, caller: by, query: publicQuery(r), remote: r.RemoteAddr, opened: time.Now()}
+	// Cloned: these are pieces of the request, which would stay in memory.
+	by.token = strings.Clone(by.token)
+	c = &Conn{server: s, id: n.id, token: strings.Clone(token), caller: by, query: publicQuery(r), remote: r.RemoteAddr, opened: time.Now()}
 	s.attached[token] = c
 	s.wg.Add(1)
 	return c, 0, ""
 }
 
-// publicQuery is the query without what must stay secret.
+// publicQuery is the query without what must stay secret. It holds nothing of
+// the request's memory.
 func publicQuery(r *http.Request) url.Values {
-	q := r.URL.Query()
-	maps.DeleteFunc(q, func(key string, _ []string) bool {
-		return strings.EqualFold(key, "access_token") || strings.EqualFold(key, "id")
-	})
+	q := url.Values{}
+	for key, values := range r.URL.Query() {
+		if strings.EqualFold(key, "access_token") || strings.EqualFold(key, "id") {
+			continue
+		}
+		for _, value := range values {
+			q.Add(strings.Clone(key), strings.Clone(value))
+		}
+	}
 	return q
 }
 

@@ -50,7 +50,7 @@ func (s *session) invoke(ctx context.Context, m *protocol.Invocation) {
 		span.SetStatus(codes.Error, errorType)
 		span.SetAttributes(attribute.String("error.type", errorType))
 		if errorType == typeInternal {
-			s.logger.ErrorContext(ctx, "method failed", slog.String("method", m.Target), slog.Any("error", err))
+			s.log().ErrorContext(ctx, "method failed", slog.String("method", m.Target), slog.Any("error", err))
 		}
 	}
 	if m.InvocationID != "" {
@@ -72,7 +72,7 @@ func (s *session) answer(ctx context.Context, m *protocol.Invocation, result any
 		completion = &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
 	}
 	if err := s.member.Send(ctx, completion); err != nil {
-		s.logger.DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
+		s.log().DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *session) dispatch(ctx context.Context, method *method, m *protocol.Invo
 func (s *session) guard(ctx context.Context, run func() (any, error)) (result any, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			s.logger.ErrorContext(ctx, "method panicked", slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+			s.log().ErrorContext(ctx, "method panicked", slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
 			result, err = nil, fmt.Errorf("panic: %v", reason)
 		}
 	}()
@@ -122,7 +122,7 @@ func (s *session) refuseStream(ctx context.Context, m *protocol.StreamInvocation
 	}
 	completion := &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
 	if err := s.member.Send(ctx, completion); err != nil {
-		s.logger.DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
+		s.log().DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
 	}
 }
 

@@ -187,6 +187,6 @@ func (s *session) flushDevice(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := s.hub.o.Durable.Devices.Flush(ctx, s.hub.o.Name, s.resume.user, s.resume.name); err != nil {
-		s.logger.WarnContext(ctx, "device cannot be saved yet", slog.Any("error", err))
+		s.log().WarnContext(ctx, "device cannot be saved yet", slog.Any("error", err))
 	}
 }

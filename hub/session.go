@@ -25,7 +25,6 @@ const maxQueued = 64
 type session struct {
 	hub      *Hub
 	conn     *connections.Conn
-	logger   *slog.Logger
 	splitter protocol.Splitter
 	codec    protocol.Codec
 	member   *actors.Connection
@@ -45,14 +44,13 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	defer cancel()
 	s := &session{
 		hub: h, conn: conn, room: make(chan struct{}, maxQueued),
-		logger:   h.o.Logger.With(slog.String("connection_id", conn.ID())),
 		splitter: protocol.Splitter{Limit: h.o.MaxMessage},
 	}
 	if err := s.join(ctx); err != nil {
 		s.refuse(ctx, err)
 		return
 	}
-	s.logger.InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
+	s.log().InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
 	err := s.connected(ctx)
 	if err == nil {
 		if err = s.start(ctx); err == nil {
@@ -67,7 +65,13 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	}
 	s.member.Leave(leaveReason(err))
 	<-s.member.Done()
-	s.logger.InfoContext(ctx, "connection closed", slog.Any("reason", err))
+	s.log().InfoContext(ctx, "connection closed", slog.Any("reason", err))
+}
+
+// log is made when there is something to say: a logger of its own would cost
+// every connection memory.
+func (s *session) log() *slog.Logger {
+	return s.hub.o.Logger.With(slog.String("connection_id", s.conn.ID()))
 }
 
 // leaveReason is what the metrics call the end of a session; it counts only
@@ -109,7 +113,7 @@ func (s *session) join(ctx context.Context) error {
 // is in, and is told to the disconnect handler whatever happens next.
 func (s *session) connected(ctx context.Context) error {
 	if err := s.onConnected(ctx); err != nil {
-		s.logger.WarnContext(ctx, "connection refused by its handler", slog.Any("error", err))
+		s.log().WarnContext(ctx, "connection refused by its handler", slog.Any("error", err))
 		s.hangUp(ctx, actors.ReasonError, &protocol.Close{Error: s.hub.closeText(err)})
 		return err
 	}
@@ -182,7 +186,7 @@ func (s *session) ended(ctx context.Context, err error) error {
 		s.hangUp(ctx, actors.ReasonNormal, nil)
 		return closed.err()
 	case errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrTooLarge):
-		s.logger.WarnContext(ctx, "protocol error", slog.Any("error", err))
+		s.log().WarnContext(ctx, "protocol error", slog.Any("error", err))
 		s.finish()
 		s.hangUp(ctx, actors.ReasonProtocolError, &protocol.Close{Error: "Connection closed with an error.", AllowReconnect: true})
 		return err

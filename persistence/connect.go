@@ -60,6 +60,9 @@ func (o ConnectOptions) options() []nats.Option {
 	options := []nats.Option{
 		nats.Name("tidings"),
 		nats.MaxReconnects(-1),
+		// While there is no connection nothing is kept to be published later:
+		// its caller is told now, and is not to be proved wrong.
+		nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -33,8 +33,9 @@ const (
 var ErrLogWentBack = errors.New("the log has lost its end")
 
 // Follow reads the log in order, notes it in the index and the tail and hands
-// it on, batch by batch. It is the one follower of the node and returns when
-// ctx ends. A server that is away is waited for; nothing is lost meanwhile.
+// it on, batch by batch; batches of what was there before Ready have no entries,
+// because nobody can be connected who has not read it. It is the one follower
+// of the node and returns when ctx ends. A server that is away is waited for; nothing is lost meanwhile.
 func (l *Log) Follow(ctx context.Context, deliver func(context.Context, notifications.Batch) error) error {
 	rejecting := make(chan struct{})
 	go func() {
@@ -117,9 +118,13 @@ func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped ch
 	for {
 		select {
 		case msg := <-incoming:
+			history := !l.isReady()
 			batch, err := l.gather(ctx, msg, incoming)
 			if err != nil {
 				return err
+			}
+			if history {
+				batch.Entries = nil // nobody can be connected yet
 			}
 			if err := deliver(ctx, batch); err != nil {
 				return err
@@ -139,14 +144,16 @@ func (l *Log) take(ctx context.Context, incoming <-chan jetstream.Msg, pumped ch
 	}
 }
 
-// gather makes a batch of a message and of what has come in meanwhile.
+// gather makes a batch of a message and of what has come in meanwhile. One that
+// makes the log ready ends there: it is history, what follows is not.
 func (l *Log) gather(ctx context.Context, msg jetstream.Msg, incoming <-chan jetstream.Msg) (notifications.Batch, error) {
 	var b notifications.Batch
+	history := !l.isReady()
 	for n := 1; ; n++ {
 		if err := l.note(ctx, msg, &b); err != nil {
 			return b, err
 		}
-		if n == batchEntries {
+		if n == batchEntries || history && l.isReady() {
 			return b, nil
 		}
 		select {
@@ -170,9 +177,9 @@ func (l *Log) note(ctx context.Context, msg jetstream.Msg, b *notifications.Batc
 		return nil // the consumer was made anew
 	}
 	if p > head+1 && l.isReady() {
-		lost, err := l.overtaken(ctx, head)
-		if err != nil {
-			return err
+		lost, overtakenErr := l.overtaken(ctx, head)
+		if overtakenErr != nil {
+			return overtakenErr
 		}
 		b.Lost = b.Lost || lost
 	}

@@ -462,7 +462,7 @@ func FuzzParseSubject(f *testing.F) {
 
 // listening is a log on a server with a port, so that a test can publish past
 // it; it is not followed yet.
-func listening(t *testing.T, o persistence.Options) (*persistence.Log, *persistence.NATS, jetstream.JetStream) {
+func listening(t *testing.T, o persistence.Options) (*persistence.Log, jetstream.JetStream) { //nolint:ireturn // the library's type
 	t.Helper()
 	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Sync: persistence.SyncInterval})
 	if err != nil {
@@ -489,7 +489,7 @@ func listening(t *testing.T, o persistence.Options) (*persistence.Log, *persiste
 		_ = conn.Close(context.WithoutCancel(t.Context()))
 		_ = server.Shutdown()
 	})
-	return l, conn, js
+	return l, js
 }
 
 // follow follows a log until the returned function is called.
@@ -529,7 +529,7 @@ func flood(t *testing.T, js jetstream.JetStream, n int) {
 // A node that the retention of the log has overtaken says so with the batch
 // behind the hole.
 func TestFallingBehindTheRetentionIsTold(t *testing.T) {
-	l, _, js := listening(t, persistence.Options{MaxBytes: 1 << 20})
+	l, js := listening(t, persistence.Options{MaxBytes: 1 << 20})
 	flood(t, js, 1)
 	gate := make(chan struct{})
 	open := sync.OnceFunc(func() { close(gate) })
@@ -547,7 +547,7 @@ func TestFallingBehindTheRetentionIsTold(t *testing.T) {
 	<-l.Ready()
 	flood(t, js, 30_000) // the log keeps some 7,000, the node has asked for 4,000
 	open()
-	position, lost := notifications.Position(0), false
+	position, lost := notifications.Position(1), false // the first one is history
 	for position < 30_001 {
 		select {
 		case b := <-batches:
@@ -570,7 +570,7 @@ func TestFallingBehindTheRetentionIsTold(t *testing.T) {
 // Events that retention has dropped are a truncation for who reads on from
 // before them, also when the node has not heard of it yet.
 func TestReadingTellsWhatRetentionHasDropped(t *testing.T) {
-	l, _, js := listening(t, persistence.Options{MaxBytes: 1 << 20, TailBytes: 1})
+	l, js := listening(t, persistence.Options{MaxBytes: 1 << 20, TailBytes: 1})
 	flood(t, js, 100)
 	f := make(follower, 1024)
 	defer follow(t, l, f.deliver)()
@@ -624,7 +624,10 @@ func TestEmptyLogKeepsItsEnd(t *testing.T) {
 }
 
 func TestProtobufEvents(t *testing.T) {
-	l, _, js := listening(t, persistence.Options{})
+	l, js := listening(t, persistence.Options{})
+	f := make(follower, 64)
+	defer follow(t, l, f.deliver)()
+	<-l.Ready()
 	payload, err := proto.Marshal(&tidingsv1.Event{Id: "p1", Title: "protobuf", Severity: "warning"})
 	if err != nil {
 		t.Fatal(err)
@@ -640,8 +643,6 @@ func TestProtobufEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := make(follower, 64)
-	defer follow(t, l, f.deliver)()
 	entries := f.until(t, 2)
 	if len(entries) != 1 || entries[0].Event.ID != "p1" || entries[0].Event.Title != "protobuf" || entries[0].Event.Severity != notifications.Warning {
 		t.Errorf("got %+v", entries)
@@ -660,7 +661,12 @@ func TestAQuietDeviceIsSavedAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- cursors.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	five := notifications.Cursor{Epoch: 1, Position: 5}
 	cursors.Save(hub, "ann", "d1", notifications.Device{Cursor: five})
 	other, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})

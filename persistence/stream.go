@@ -42,6 +42,9 @@ func (o Options) logConfig() jetstream.StreamConfig {
 	}
 }
 
+// rejectedAge is how long what could not be read is kept.
+const rejectedAge = 30 * 24 * time.Hour
+
 // rejectedConfig is the shape of what could not be read.
 func (o Options) rejectedConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -50,7 +53,7 @@ func (o Options) rejectedConfig() jetstream.StreamConfig {
 		Retention: jetstream.LimitsPolicy,
 		Storage:   jetstream.FileStorage,
 		Discard:   jetstream.DiscardOld,
-		MaxAge:    o.MaxAge,
+		MaxAge:    rejectedAge,
 		Replicas:  o.Replicas,
 	}
 }

@@ -18,6 +18,9 @@ type problem struct {
 	Status int          `json:"status"`
 	Detail string       `json:"detail,omitempty"`
 	Errors []fieldError `json:"errors,omitempty"`
+	// IDs are those of the events that may or may not have been stored: a
+	// request that is repeated with them stores nothing twice.
+	IDs []string `json:"ids,omitempty"`
 }
 
 // fieldError names the field that is wrong, and of which event of an array.
@@ -44,6 +47,15 @@ type atIndex struct {
 func (e *atIndex) Error() string { return "event " + strconv.Itoa(e.index) + ": " + e.err.Error() }
 func (e *atIndex) Unwrap() error { return e.err }
 
+// notStored is a request none of whose events the log has acknowledged.
+type notStored struct {
+	ids []string
+	err error
+}
+
+func (e *notStored) Error() string { return e.err.Error() }
+func (e *notStored) Unwrap() error { return e.err }
+
 // problemOf is the one place where an error becomes a status.
 func problemOf(err error) problem {
 	p := problem{Type: "about:blank", Status: http.StatusInternalServerError}
@@ -66,6 +78,9 @@ func problemOf(err error) problem {
 		p.Errors = []fieldError{field}
 	case errors.Is(err, notifications.ErrUnavailable):
 		p.Status, p.Detail = http.StatusServiceUnavailable, "The log is not available. Repeat the request with the same ids: nothing will be stored twice."
+	}
+	if unknown, ok := errors.AsType[*notStored](err); ok && p.Status >= http.StatusInternalServerError {
+		p.IDs = unknown.ids
 	}
 	p.Title = http.StatusText(p.Status)
 	return p

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -72,13 +73,20 @@ type answer struct {
 }
 
 // store appends the events in order. An array of which some were stored and
-// some not is answered with 207 and both.
+// some not is answered with 207 and both. When the log is away, the rest is not
+// tried: that would hold the caller up for each.
 func (h *Handler) store(ctx context.Context, q *request) ([]answer, int, error) {
 	answers := make([]answer, len(q.events))
-	var firstErr error
+	var firstErr, away error
 	stored := 0
 	for i, e := range q.events {
-		receipt, err := h.o.Commands.Append(ctx, q.hub, e)
+		receipt, err := notifications.Receipt{}, away
+		if away == nil {
+			receipt, err = h.o.Commands.Append(ctx, q.hub, e)
+		}
+		if errors.Is(err, notifications.ErrUnavailable) {
+			away = err
+		}
 		if err == nil {
 			answers[i].Receipt = receipt
 			stored++
@@ -94,7 +102,7 @@ func (h *Handler) store(ctx context.Context, q *request) ([]answer, int, error) 
 	case firstErr == nil:
 		return answers, http.StatusOK, nil
 	case stored == 0:
-		return nil, 0, firstErr
+		return nil, 0, &notStored{ids: q.ids(), err: firstErr}
 	}
 	return answers, http.StatusMultiStatus, nil
 }
@@ -134,6 +142,15 @@ func (h *Handler) read(ctx context.Context, r *http.Request) (*request, error) {
 	return q, nil
 }
 
+// ids are those that a repeated request must have to store nothing twice.
+func (q *request) ids() []string {
+	ids := make([]string, len(q.events))
+	for i, e := range q.events {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
 func (q *request) at(i int, err error) error {
 	if !q.array {
 		return err
@@ -159,20 +176,20 @@ func tooLarge(limit int) error {
 
 // decode makes events of a body, by its content type.
 func (h *Handler) decode(r *http.Request, body []byte, q *request) error {
-	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.Header.Get("Ce-Specversion") != "" {
-		return h.decodeBinary(r, body, q)
-	}
+	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is none of ours
 	switch {
+	case r.Header.Get("Ce-Specversion") != "":
+		return h.decodeBinary(r, body, q)
 	case r.Header.Get("Content-Type") == "",
 		contentType == "application/x-www-form-urlencoded", // what curl -d says of anything
 		contentType == "application/json", contentType == "application/cloudevents+json", contentType == "application/cloudevents-batch+json":
 		return h.decodeJSON(body, q)
 	case h.o.Protobuf != nil && (contentType == "application/protobuf" || contentType == "application/x-protobuf"):
-		if body, err = h.o.Protobuf(body); err != nil {
+		text, err := h.o.Protobuf(body)
+		if err != nil {
 			return &requestError{http.StatusBadRequest, "The body is " + err.Error() + "."}
 		}
-		return h.decodeJSON(body, q)
+		return h.decodeJSON(text, q)
 	default:
 		return &requestError{
 			http.StatusUnsupportedMediaType,

@@ -230,13 +230,19 @@ func TestPartlyStored(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusMultiStatus {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	if got[0].Position != 1 || got[1].ID != "2" || got[1].Error == nil || got[1].Error.Status != 503 || got[2].Position != 2 || got[2].Error != nil {
+	if got[0].Position != 1 || got[1].ID != "2" || got[1].Error == nil || got[1].Error.Status != 503 || got[2].ID != "3" || got[2].Error == nil || len(l.events) != 1 {
 		t.Errorf("got %s", w.Body)
 	}
 
+	l = &log{fail: map[int]error{1: errors.New("this one alone")}}
+	w = post(t, newHandler(t, l), "/v1/notifications", `[{"recipient":"user/a","id":"1"},{"recipient":"user/b","id":"2"},{"recipient":"user/c","id":"3"}]`, shop...)
+	if w.Code != http.StatusMultiStatus || len(l.events) != 2 || l.events[1].ID != "3" {
+		t.Errorf("one of three fails: got %d %s", w.Code, w.Body)
+	}
+
 	l = &log{fail: map[int]error{0: away}}
-	w = post(t, newHandler(t, l), "/v1/notifications", `{"recipient":"user/a"}`, shop...)
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "nothing will be stored twice") {
+	w = post(t, newHandler(t, l), "/v1/notifications", `{"recipient":"user/a","id":"mine"}`, shop...)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "nothing will be stored twice") || !strings.Contains(w.Body.String(), `"ids":["mine"]`) {
 		t.Errorf("unavailable: got %d %s", w.Code, w.Body)
 	}
 

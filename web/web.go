@@ -5,9 +5,9 @@ package web
 import (
 	"embed"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -18,26 +18,39 @@ var dist embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-const notBuilt = `<!doctype html><meta charset="utf-8"><title>Tidings</title>
+const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Tidings</title>
 <p>The pages are not part of this build: run <code>make web</code> and build again. Everything else works.
 `
 
-// Handler serves the pages. A build without them says so.
+// How long a browser may keep a file: for ever if its name holds a hash of
+// what is in it, otherwise it asks again.
+const (
+	forever  = "public, max-age=31536000, immutable"
+	askAgain = "no-cache"
+)
+
+// Handler serves the pages of this build. One without them says so.
 func Handler() http.Handler {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
+	return Serve(files)
+}
+
+// Serve serves the pages in files: index.html and its bundles, each with a
+// packed form (.gz) beside it that is sent to whoever takes it.
+func Serve(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-		if name == "" || name == "." {
-			name = "index.html"
-		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "Method not allowed.", http.StatusMethodNotAllowed)
 			return
+		}
+		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+		if name == "" || name == "." {
+			name = "index.html"
 		}
 		serve(w, r, files, name)
 	})
@@ -51,32 +64,61 @@ func secure(h http.Header) {
 }
 
 func serve(w http.ResponseWriter, r *http.Request, files fs.FS, name string) {
+	h := w.Header()
+	kind := contentType(name)
 	body, err := fs.ReadFile(files, name)
-	if err != nil && name == "index.html" {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	switch {
+	case err != nil && name == "index.html":
+		h.Set("Content-Type", kind)
+		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(notBuilt)) // the caller may be gone
 		return
-	}
-	if err != nil || strings.HasPrefix(path.Base(name), ".") {
+	case err != nil || kind == "":
 		http.Error(w, "There is nothing at this path.", http.StatusNotFound)
 		return
 	}
-	// The names of bundles hold a hash of what is in them.
-	cache := "public, max-age=31536000, immutable"
-	if strings.HasSuffix(name, ".html") {
-		cache = "no-cache"
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", forever)
+	if name == "index.html" {
+		h.Set("Cache-Control", askAgain)
 	}
-	h := w.Header()
-	h.Set("Cache-Control", cache)
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	h.Add("Vary", "Accept-Encoding")
-	if packed, err := fs.ReadFile(files, name+".gz"); err == nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		h.Set("Content-Encoding", "gzip")
-		body = packed
+	if packed, err := fs.ReadFile(files, name+".gz"); err == nil {
+		h.Add("Vary", "Accept-Encoding")
+		if takesGzip(r.Header.Values("Accept-Encoding")) {
+			h.Set("Content-Encoding", "gzip")
+			body = packed
+		}
 	}
-	if r.Method == http.MethodHead {
-		return
-	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) //nolint:gosec // a file of the build; if the caller is gone there is nobody to tell
+}
+
+// contentType is that of a file that a page is made of; empty for any other,
+// which is not served. What the machine thinks of file names does not matter.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	default:
+		return ""
+	}
+}
+
+// takesGzip reads Accept-Encoding (RFC 9110 §12.5.3). A weight of 0 refuses.
+func takesGzip(accepted []string) bool {
+	for part := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			continue
+		}
+		_, value, weighted := strings.Cut(weight, "=")
+		q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		return !weighted || (err == nil && q > 0)
+	}
+	return false
 }

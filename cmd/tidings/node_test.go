@@ -37,9 +37,9 @@ type running struct {
 
 // start runs `tidings serve` and waits until it is ready. It is stopped, and
 // must then have ended well, when the test ends.
-func start(t *testing.T, args ...string) *running {
+func start(t *testing.T) *running {
 	t.Helper()
-	r := begin(t, t.TempDir(), args...)
+	r := begin(t, t.TempDir())
 	t.Cleanup(func() { r.end(t) })
 	return r
 }
@@ -155,8 +155,9 @@ func (r *running) connect(t *testing.T, path, token string) *browser {
 	t.Helper()
 	socket, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+r.http+path, http.Header{"Authorization": {"Bearer " + token}})
 	if err != nil {
-		t.Fatalf("connect: %v %v", err, response)
+		t.Fatalf("connect: %v", err)
 	}
+	_ = response.Body.Close() // it has none: the socket is open
 	b := &browser{t: t, socket: socket}
 	t.Cleanup(func() { _ = socket.Close() })
 	b.send(`{"protocol":"json","version":1}`)

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -70,7 +71,7 @@ type figures map[string]float64
 
 func (l load) run(ctx context.Context, out io.Writer) error {
 	var errs []error
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var rows strings.Builder
 	for _, s := range l.scenarios() {
 		measured, err := s.measure(ctx, l.server)
 		if err != nil {
@@ -81,13 +82,16 @@ func (l load) run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s\n", line)
+		if _, err := fmt.Fprintf(out, "%s\n", line); err != nil {
+			return err
+		}
 		for name, value := range sorted(measured) {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", s.name, name, shown(value))
+			rows.WriteString(s.name + "\t" + name + "\t" + shown(value) + "\n")
 		}
 	}
-	fmt.Fprintln(out)
-	return errors.Join(append(errs, table.Flush())...)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, err := fmt.Fprintf(table, "\n%s", rows.String())
+	return errors.Join(append(errs, err, table.Flush())...)
 }
 
 func (s scenario) measure(ctx context.Context, binary string) (figures, error) {

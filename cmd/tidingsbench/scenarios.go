@@ -186,22 +186,9 @@ func (l load) idleMemory(ctx context.Context, s *server) (figures, error) {
 func (l load) replay(ctx context.Context, s *server) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	wanted := make([][]uint64, l.connections)
-	for range missed {
-		for first := 0; first < l.connections; first += batch {
-			n := min(batch, l.connections-first)
-			events := make([]event, n)
-			for i := range events {
-				events[i] = newEvent("user/" + strconv.Itoa(first+i))
-			}
-			positions, err := s.publish(ctx, events)
-			if err != nil {
-				return nil, err
-			}
-			for i, p := range positions {
-				wanted[first+i] = append(wanted[first+i], p)
-			}
-		}
+	wanted, err := l.miss(ctx, s)
+	if err != nil {
+		return nil, err
 	}
 	began := time.Now()
 	all, err := crowd(ctx, s, l.connections, "replay=all")
@@ -222,6 +209,26 @@ func (l load) replay(ctx context.Context, s *server) (figures, error) {
 		"replays/s":         float64(len(all)) * perSecond / float64(took),
 		"replayed events/s": float64(len(all)*missed) * perSecond / float64(took),
 	}, errors.Join(errs...)
+}
+
+// miss stores the events that nobody is there to hear, by user.
+func (l load) miss(ctx context.Context, s *server) ([][]uint64, error) {
+	wanted := make([][]uint64, l.connections)
+	for n := 0; n < missed*l.connections; n += batch {
+		events := make([]event, batch)
+		for i := range events {
+			events[i] = newEvent("user/" + strconv.Itoa((n+i)%l.connections))
+		}
+		positions, err := s.publish(ctx, events)
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range positions {
+			user := (n + i) % l.connections
+			wanted[user] = append(wanted[user], p)
+		}
+	}
+	return wanted, nil
 }
 
 func sorted(f figures) iter.Seq2[string, float64] {

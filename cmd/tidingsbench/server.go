@@ -43,7 +43,7 @@ func startServer(ctx context.Context, binary string, settings ...string) (*serve
 	if err != nil {
 		return nil, err
 	}
-	if err := s.process.Start(); err != nil {
+	if err = s.process.Start(); err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -139,7 +139,7 @@ func (s *server) memory(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	_, err = io.Copy(io.Discard, response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
+	if err = errors.Join(err, response.Body.Close()); err != nil {
 		return 0, err
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { bin, publish, startServer, token } from "../test/server.mjs";
-import { connect, hears, live, natsPublish, until } from "./client.mjs";
+import { cleanUp, connect, hears, live, natsPublish, until } from "./client.mjs";
 
 let server;
 let emitter;
@@ -13,6 +13,7 @@ before(async () => {
   emitter = token(server.data, "shop", ["emitter", "admin"]);
 });
 after(() => server.stop());
+afterEach(cleanUp);
 
 test("each recipient reaches those it names, on every device, and only them", async () => {
   const who = {

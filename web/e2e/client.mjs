@@ -3,7 +3,24 @@
 import { connect as tcp, createServer } from "node:net";
 import { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
 
+import { startServer } from "../test/server.mjs";
+
 const PATIENCE = 30_000;
+
+const open = new Set(); // what a test has not ended: functions that do
+
+/** Ends what a test has left open, in reverse; for afterEach. */
+export async function cleanUp() {
+  for (const end of [...open].reverse()) await end().catch(() => {}); // it has ended already
+  open.clear();
+}
+
+/** Starts a server that ends with the test at the latest. */
+export async function start(options) {
+  const server = await startServer(options);
+  open.add(() => server.stop());
+  return server;
+}
 
 /**
  * Connects a stock client that remembers all it hears.
@@ -34,6 +51,7 @@ export async function connect(url, token, { query = "", acks = false, delays, sk
   });
   connection.onreconnected(() => client.reconnects++);
   client.stop = () => connection.stop();
+  open.add(client.stop);
   client.positions = () => client.heard.map((n) => n.position);
   await connection.start();
   return client;
@@ -81,7 +99,7 @@ export async function plug(target) {
     for (const socket of pair) socket.on("error", end).on("close", end);
   });
   await new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));
-  return {
+  const wire = {
     url: `http://127.0.0.1:${listener.address().port}`,
     /** Cuts every connection. New ones are let through. */
     cut() {
@@ -103,10 +121,12 @@ export async function plug(target) {
       for (const [near, far] of pairs) far.pipe(near);
     },
     close() {
-      this.cut();
+      wire.cut();
       return new Promise((resolve) => listener.close(resolve));
     },
   };
+  open.add(wire.close);
+  return wire;
 }
 
 /** Publishes without any library, as `nats pub` does. */

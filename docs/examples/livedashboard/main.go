@@ -2,8 +2,6 @@
 // dashboard whose hub is defined in Go, with nothing stored and no NATS.
 //
 //	go run ./docs/examples/livedashboard -http 127.0.0.1:8081
-//
-// docs/guides/hubs.md shows it next to the C# it stands for.
 package main
 
 import (

@@ -1,0 +1,120 @@
+// A browser for the tests, and the demo page as a person sees it.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+
+/** How long anything on the page may take. */
+const WITHIN = 15_000;
+
+export const launch = () => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: FLAGS,
+});
+
+/**
+ * A person at a browser of their own. complaints collects what must not
+ * happen: violations of the content security policy, errors of scripts, errors
+ * on the console.
+ */
+export async function person(browser, server, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  context.setDefaultTimeout(WITHIN);
+  const complaints = [];
+  await context.exposeBinding("complain", (_, text) => complaints.push(text));
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (e) => window.complain(`CSP ${e.violatedDirective}: ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+  });
+  const open = async () => {
+    const page = await context.newPage();
+    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+    page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()} ${message.location().url}`));
+    await page.goto(server.url);
+    return new Demo(page, server);
+  };
+  return { context, complaints, open, close: () => context.close() };
+}
+
+/** The demo page. */
+export class Demo {
+  constructor(page, server) {
+    this.page = page;
+    this.server = server;
+  }
+
+  async signIn(name) {
+    await this.page.getByRole("button", { name }).click();
+    await this.state("Live");
+    return this;
+  }
+
+  /** Waits for the state of the connection. */
+  async state(text) {
+    await this.page.locator("#state", { hasText: text }).waitFor();
+  }
+
+  /** Opens the feed unless it is open. */
+  async feed() {
+    const bell = this.page.locator("#bell");
+    if (await bell.getAttribute("aria-expanded") === "false") await bell.click();
+    return this.page.locator("#feed");
+  }
+
+  item(title) {
+    return this.page.locator(".item", { has: this.page.getByRole("heading", { name: title, exact: true, includeHidden: true }) });
+  }
+
+  /** The titles in the feed, newest first, whether it is open or not. */
+  titles() {
+    return this.page.locator(".item-title").allTextContents();
+  }
+
+  /** Waits until the feed has so many items, and returns their titles. */
+  async has(count) {
+    await eventually(async () => assert.equal(await this.page.locator(".item").count(), count));
+    return this.titles();
+  }
+
+  /** to: Myself, A person, A role, A group, Everyone. */
+  async emit({ to = "Myself", key, title, body, severity, times }) {
+    const form = this.page.locator("#emit");
+    await form.getByRole("radio", { name: to }).check({ force: true });
+    if (key) await this.page.locator("#key").fill(key);
+    await form.getByRole("textbox", { name: "Title" }).fill(title);
+    if (body !== undefined) await form.getByRole("textbox", { name: "Text" }).fill(body);
+    if (severity) await form.getByRole("radio", { name: severity }).check({ force: true });
+    if (times) await form.getByRole("combobox", { name: "How many" }).selectOption(times);
+    await form.getByRole("button", { name: "Send" }).click();
+  }
+
+  /** The accessible name of the bell. */
+  bell() {
+    return this.page.locator("#bell").getAttribute("aria-label");
+  }
+
+  async screenshot(name) {
+    mkdirSync(artifacts, { recursive: true });
+    await this.page.screenshot({ path: `${artifacts}${name}.png` });
+  }
+}
+
+const artifacts = fileURLToPath(new URL("../../artifacts/", import.meta.url));
+
+/** Repeats a check until it passes; its last failure is the test's. */
+export async function eventually(check, within = WITHIN) {
+  const end = performance.now() + within;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 25); });
+  }
+}
