@@ -167,39 +167,9 @@ func TestRestart(t *testing.T) {
 // with its reason and does not stop the events behind it.
 func TestPlainPublishAndRejected(t *testing.T) {
 	f := make(follower, 64)
-	server, err := persistence.StartServer(persistence.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Sync: persistence.SyncInterval})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = server.Shutdown() }()
-	conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + server.Addr()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	l, err := persistence.Open(t.Context(), conn, persistence.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.Follow(ctx, f.deliver) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-
-	emitter, err := nats.Connect("nats://" + server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer emitter.Close()
-	js, err := jetstream.New(emitter)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, js := listening(t, persistence.Options{})
+	defer follow(t, l, f.deliver)()
+	<-l.Ready()
 	for _, m := range []struct{ subject, payload string }{
 		{"tidings.log.notifications.user.ann", `{"title":"hi","newField":1}`},
 		{"tidings.log.notifications.user.ann", `{"temperature":21}`},
@@ -348,6 +318,7 @@ func TestServerComesBack(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	<-l.Ready()
 	appendTo(t, l, event(notifications.ToUser("ann"), "before"))
 	f.until(t, 1)
 	if err := server.Shutdown(); err != nil {

@@ -76,9 +76,7 @@ func TestDocumentedSettingsAreTheSettings(t *testing.T) {
 	for _, row := range table(after(t, document(t, "docs/guides/running.md"), "<!-- settings -->")) {
 		documented[strings.TrimPrefix(row[0], "--")] = row
 	}
-	s := reflect.TypeFor[settings]()
-	for i := range s.NumField() {
-		field := s.Field(i)
+	for field := range reflect.TypeFor[settings]().Fields() {
 		name := field.Tag.Get("name")
 		row := documented[name]
 		delete(documented, name)
@@ -274,7 +272,7 @@ func TestLinksResolve(t *testing.T) {
 		if filepath.Ext(path) != ".md" {
 			return nil
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // a file of the repository
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
