@@ -117,6 +117,7 @@ const (
 	creditsPerShard  = 64   // batches a shard may have undelivered
 	commandsPerShard = 4096 // joins, answers and live messages waiting for it
 	sweepChunk       = 32   // users brought to head per turn of a shard
+	maxRing          = 2048 // messages for everyone that a shard takes on before it holds the follower
 	maxFailures      = 3    // panics of a shard per minute before the node gives up
 )
 
@@ -201,7 +202,11 @@ type Stats struct {
 	Lagging int64
 	// Mailbox is the length of the longest mailbox of a shard.
 	Mailbox int64
-	// Dropped counts live messages that a slow connection did not get.
+	// Sweeping counts messages for everyone that some connection has not been
+	// given yet.
+	Sweeping int64
+	// Dropped counts live messages that a slow connection, or a busy shard, did
+	// not hand on.
 	Dropped int64
 	// Overflow counts messages that found a bounded mailbox full: a bug.
 	Overflow int64

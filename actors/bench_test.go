@@ -1,9 +1,12 @@
 package actors_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"tidings/actors"
@@ -83,6 +86,72 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*connections), "ns/delivery")
 		})
 	}
+}
+
+// A burst of events for everyone holds the follower instead of the memory:
+// the log keeps what the shard has not taken on.
+func TestBroadcastsAreBounded(t *testing.T) {
+	const connections, batches, each = 200, 300, 64
+	system, err := actors.New(actors.Options{Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- system.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	counting := &counter{}
+	for i := range connections {
+		c, err := system.Join(ctx, actors.Member{ID: fmt.Sprint("c", i), User: fmt.Sprint("u", i), Codec: protocol.JSON(), Sink: counting})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Resume(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	position, longest := notifications.Position(0), int64(0)
+	for range batches {
+		var b notifications.Batch
+		for range each {
+			position++
+			b.Entries = append(b.Entries, &notifications.Entry{Position: position, Hub: notifications.DefaultHub, Event: notifications.Event{
+				Recipient: notifications.ToEveryone(), Target: "T",
+			}})
+		}
+		b.UpTo = position
+		if err := system.Deliver(ctx, b); err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, system.Stats().Sweeping)
+	}
+	for system.Stats().Sweeping > 0 {
+		runtime.Gosched()
+	}
+	// Up to 2,048, and what the 64 batches before the follower waits may hold.
+	if limit := int64(2048 + 65*each); longest > limit {
+		t.Errorf("%d events were waiting for the sweep, at most %d may", longest, limit)
+	}
+	if got, want := counting.records.Load(), int64(connections)*int64(position); got != want {
+		t.Errorf("%d events were heard, want %d", got, want)
+	}
+}
+
+// counter is a socket that counts the records it is given.
+type counter struct {
+	hole
+
+	records atomic.Int64
+}
+
+func (c *counter) TryWrite(p []byte) (int, error) {
+	c.records.Add(int64(bytes.Count(p, []byte{0x1e})))
+	return len(p), nil
 }
 
 // Delivering allocates per event, not per connection.

@@ -36,6 +36,8 @@ type ring struct {
 func (r *ring) head() uint64             { return r.base + uint64(len(r.parcels)) }
 func (r *ring) at(number uint64) *parcel { return r.parcels[number-r.base] }
 
+func (r *ring) len() int { return len(r.parcels) }
+
 func (r *ring) push(p *parcel) { r.parcels = append(r.parcels, p) }
 
 // dropTo forgets the parcels below number and returns them.

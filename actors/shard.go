@@ -31,6 +31,7 @@ type shard struct {
 	pass     int    // users of order the running sweep has brought to head
 	passEnd  uint64 // head of the ring when the pass began
 	sweeping bool
+	held     int // credits that wait for the ring to be swept
 	stopping bool
 	names    uint64
 
@@ -131,7 +132,10 @@ func metered(message any) bool {
 
 // walk hands a batch out in the order of the log.
 func (s *shard) walk(ctx actor.Context, b *batch) {
-	defer func() { s.door.credits <- struct{}{} }()
+	defer func() {
+		s.held++
+		s.credit()
+	}()
 	for _, p := range b.parcels {
 		s.route(ctx, p)
 	}
@@ -140,6 +144,14 @@ func (s *shard) walk(ctx actor.Context, b *batch) {
 		if p.to[0].Kind != notifications.Everyone {
 			p.finish(s.desk.options.Now())
 		}
+	}
+}
+
+// credit gives back the credits of batches that have been handed out, unless
+// the ring is so long that the follower has to wait.
+func (s *shard) credit() {
+	for ; s.held > 0 && s.desk.ring.len() < maxRing; s.held-- {
+		s.door.credits <- struct{}{}
 	}
 }
 
@@ -159,7 +171,12 @@ func (s *shard) route(ctx actor.Context, p *parcel) {
 				ctx.Send(handle.pid, p)
 			}
 		case notifications.Everyone:
+			if p.entry == nil && s.desk.ring.len() >= maxRing {
+				s.desk.gauges.dropped.Add(1)
+				continue
+			}
 			s.desk.ring.push(p)
+			s.desk.gauges.sweeping.Add(1)
 			s.startSweep(ctx)
 		}
 	}

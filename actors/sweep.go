@@ -29,10 +29,13 @@ func (s *shard) sweep(ctx actor.Context) {
 		return
 	}
 	now := s.desk.options.Now()
-	for _, p := range s.desk.ring.dropTo(s.passEnd) {
+	dropped := s.desk.ring.dropTo(s.passEnd)
+	for _, p := range dropped {
 		p.finish(now)
 	}
+	s.desk.gauges.sweeping.Add(-int64(len(dropped)))
 	s.sweeping, s.pass = false, 0
+	s.credit()
 	if len(s.desk.ring.parcels) > 0 {
 		s.startSweep(ctx)
 	}

@@ -212,6 +212,7 @@ func (s *System) Stats() Stats {
 		Users:       s.gauges.users.Load(),
 		Groups:      s.gauges.groups.Load(),
 		Lagging:     s.gauges.lagging.Load(),
+		Sweeping:    s.gauges.sweeping.Load(),
 		Dropped:     s.gauges.dropped.Load(),
 		Overflow:    s.gauges.overflow.Load(),
 		Head:        notifications.Position(s.head.Load()),

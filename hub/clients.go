@@ -51,7 +51,11 @@ func (c Clients) User(id string) Recipients { return c.Users(id) }
 func (c Clients) Users(ids ...string) Recipients { return c.all(notifications.User, ids) }
 
 // Role are the connections whose token holds a role.
-func (c Clients) Role(name string) Recipients { return c.to(notifications.ToRole(name)) }
+func (c Clients) Role(name string) Recipients { return c.Roles(name) }
+
+// Roles are the connections whose token holds some of the roles; one that holds
+// two of them hears twice.
+func (c Clients) Roles(names ...string) Recipients { return c.all(notifications.Role, names) }
 
 func (c Clients) to(r ...notifications.Recipient) Recipients { return Recipients{c.hub, r, nil} }
 

@@ -157,6 +157,7 @@ func selectors(p *people) []struct {
 		{"User in another case", func(c hub.CallerClients) hub.Recipients { return c.User("Ann") }, ""},
 		{"Users", func(c hub.CallerClients) hub.Recipients { return c.Users("cyd", "ann", "nobody") }, "a1 a2 cyd"},
 		{"Role", func(c hub.CallerClients) hub.Recipients { return c.Role("ops") }, "a1 a2 cyd"},
+		{"Roles", func(c hub.CallerClients) hub.Recipients { return c.Roles("boss", "none") }, "cyd"},
 		{"Role of one", func(c hub.CallerClients) hub.Recipients { return c.Role("boss") }, "cyd"},
 		{"Role that nobody has", func(c hub.CallerClients) hub.Recipients { return c.Role("none") }, ""},
 	}

@@ -142,7 +142,11 @@ func (n *node) hubFigures() []telemetry.Figure {
 			Counts: true, Read: sum(func(s actors.Stats) int64 { return s.Overflow }),
 		},
 		{
-			Name: "notify.live.dropped", Unit: "{message}", Description: "Live messages that a slow connection did not get.",
+			Name: "notify.actor.sweep.pending", Unit: "{message}", Description: "Messages for everyone that some connection has not been given yet.",
+			Read: sum(func(s actors.Stats) int64 { return s.Sweeping }),
+		},
+		{
+			Name: "notify.live.dropped", Unit: "{message}", Description: "Live messages that a slow connection, or a busy shard, did not hand on.",
 			Counts: true, Read: sum(func(s actors.Stats) int64 { return s.Dropped }),
 		},
 	}
