@@ -171,15 +171,21 @@ func (s *shard) route(ctx actor.Context, p *parcel) {
 				ctx.Send(handle.pid, p)
 			}
 		case notifications.Everyone:
-			if p.entry == nil && s.desk.ring.len() >= maxRing {
-				s.desk.gauges.dropped.Add(1)
-				continue
-			}
-			s.desk.ring.push(p)
-			s.desk.gauges.sweeping.Add(1)
-			s.startSweep(ctx)
+			s.spread(ctx, p)
 		}
 	}
+}
+
+// spread puts a message for everyone into the ring. A live one is worth less
+// than the time of a shard that is busy.
+func (s *shard) spread(ctx actor.Context, p *parcel) {
+	if p.entry == nil && s.desk.ring.len() >= maxRing {
+		s.desk.gauges.dropped.Add(1)
+		return
+	}
+	s.desk.ring.push(p)
+	s.desk.gauges.sweeping.Add(1)
+	s.startSweep(ctx)
 }
 
 // settle flushes what the message has queued and removes whom it has ended.
