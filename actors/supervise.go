@@ -4,9 +4,9 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
 )
 
 // gauges are the figures of a system that are kept while it runs.
@@ -64,11 +64,13 @@ func logPanic(ctx actor.Context, logger *slog.Logger) {
 }
 
 // newActorSystem makes one of the library's systems silent: it logs the bodies
-// of messages, and its failures are logged by logPanic.
+// of messages, and its failures are logged by logPanic. Nobody listens to its
+// event stream: the library would start a goroutine for messages to actors that
+// have ended, which is what happens when a page comes late.
 func newActorSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
-		// The throttle of its dead letter log keeps a goroutine for this long.
-		actor.WithDeadLetterThrottleInterval(time.Nanosecond),
-	)
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
+	system.EventStream = eventstream.NewEventStream()
+	return system
 }

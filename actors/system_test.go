@@ -405,6 +405,7 @@ func TestCutSocket(t *testing.T) {
 		if err := ann.JoinGroup(t.Context(), "g", 0); !errors.Is(err, actors.ErrGone) {
 			t.Errorf("JoinGroup: got %v, want ErrGone", err)
 		}
+		synctest.Wait()
 		if s := n.system.Stats(); s.Connections != 0 || s.Users != 0 {
 			t.Errorf("stats: %+v, want nobody", s)
 		}
@@ -438,7 +439,6 @@ func TestPanicStopsOneConnection(t *testing.T) {
 		n.emit(notifications.ToUser("ann"))
 		synctest.Wait()
 		wantPositions(t, good, 1, 2, 3)
-		time.Sleep(time.Second) // bubble time: the library's dead letter log goes quiet
 	})
 }
 

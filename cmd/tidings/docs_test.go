@@ -139,7 +139,7 @@ func TestDocumentedPolicyIsTheDefault(t *testing.T) {
 func TestDocumentedMetricsAreScraped(t *testing.T) {
 	node := start(t)
 	ann := node.connect(t, "/hubs/notifications", node.token(t, "ann"))
-	ann.resumed()
+	node.live(t)
 	ann.invoke("SendToSelf", "x")
 	ann.alert()
 	get(t, "http://"+node.http+"/hubs/notifications") // refused

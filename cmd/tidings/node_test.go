@@ -257,6 +257,16 @@ func (b *browser) invoke(method string, arguments ...any) message {
 	return b.until("the completion of "+method, func(m message) bool { return m.Type == 3 })
 }
 
+// live waits until the first connection has caught up: what comes now is
+// delivered, and not read from the log.
+func (r *running) live(t *testing.T) {
+	t.Helper()
+	waitFor(t, "live", func() bool {
+		_, body := get(t, "http://"+r.ops+"/metrics")
+		return strings.Contains(body, `notify_replay_duration_seconds_count{trigger="reconnect"} 1`)
+	})
+}
+
 // resumed waits until the connection is in its place.
 func (b *browser) resumed() notifications.Resumed {
 	b.t.Helper()

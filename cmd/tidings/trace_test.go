@@ -151,7 +151,7 @@ func TestOneTraceFromEmitterToBrowser(t *testing.T) {
 	otlp := newReceiver(t)
 	node := start(t)
 	ann := node.connect(t, "/hubs/notifications?device=d1", node.token(t, "ann"))
-	ann.resumed()
+	node.live(t)
 
 	t.Run("REST", func(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+node.http+"/v1/notifications",
@@ -247,10 +247,12 @@ func TestOneTraceFromEmitterToBrowser(t *testing.T) {
 				t.Errorf("position %d is not marked as replayed", n.Position)
 			}
 		}
-		replay := otlp.named(t, "replay", nil)
+		replay := otlp.wait(t, "replay of three", func(s *tracev1.Span) bool {
+			return s.GetName() == "replay" && number(s, "notify.replay.events") == 3
+		})
 		wantParent(t, replay, "")
-		if got := number(replay, "notify.replay.events"); got != 3 || len(replay.GetLinks()) != 3 {
-			t.Errorf("replay: %d events with %d links, want 3 and 3", got, len(replay.GetLinks()))
+		if len(replay.GetLinks()) != 3 {
+			t.Errorf("replay of 3 events: %d links, want 3", len(replay.GetLinks()))
 		}
 	})
 	otlp.mu.Lock()
