@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"maps"
 	"sync"
@@ -35,6 +36,9 @@ type Cursors struct {
 	kv     jetstream.KeyValue
 	logger *slog.Logger
 	urgent chan string // keys that have not been written for a while
+	// writing is held while a device is written: two writers of one could
+	// overtake each other, and the older state would stay.
+	writing [64]sync.Mutex
 
 	mu     sync.Mutex // guards all below
 	dirty  map[string]notifications.Device
@@ -116,6 +120,11 @@ func (c *Cursors) Flush(ctx context.Context, hub, user, device string) error {
 
 // write stores what is kept for a key, and keeps it on failure.
 func (c *Cursors) write(ctx context.Context, k string) error {
+	turn := &c.writing[fnv1a(k)%uint32(len(c.writing))]
+	turn.Lock()
+	defer turn.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
 	c.mu.Lock()
 	d, known := c.dirty[k]
 	c.mu.Unlock()
@@ -135,6 +144,13 @@ func (c *Cursors) write(ctx context.Context, k string) error {
 		delete(c.dirty, k)
 	}
 	return nil
+}
+
+// fnv1a spreads keys (Fowler–Noll–Vo, 32 bits).
+func fnv1a(k string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(k)) // never fails
+	return h.Sum32()
 }
 
 // Run writes what Save has kept, and once more when ctx ends.

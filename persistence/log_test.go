@@ -679,3 +679,52 @@ func TestListeningServerAsksForItsToken(t *testing.T) {
 		_ = conn.Close(t.Context())
 	}
 }
+
+// Whoever writes a device, and however slow: what is stored in the end is what
+// was saved last.
+func TestTheNewestCursorIsKept(t *testing.T) {
+	l := persistencetest.Run(t, persistence.Options{}, nil)
+	cursors, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := persistence.OpenCursors(t.Context(), l.NATS, persistence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- cursors.Run(ctx) }()
+	defer cancel()
+	for round := range 300 {
+		device := fmt.Sprint("d", round)
+		save := func(p notifications.Position) {
+			cursors.Save(hub, "ann", device, notifications.Device{Cursor: notifications.Cursor{Epoch: 1, Position: p}})
+		}
+		save(1) // urgent: written by Run
+		save(2)
+		var flushes sync.WaitGroup
+		for range 4 {
+			flushes.Go(func() {
+				if err := cursors.Flush(t.Context(), hub, "ann", device); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		save(3)
+		flushes.Wait()
+		if err := cursors.Flush(t.Context(), hub, "ann", device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for round := range 300 {
+		d, _, err := other.Load(t.Context(), hub, "ann", fmt.Sprint("d", round))
+		if err != nil || d.Cursor.Position != 3 {
+			t.Errorf("device %d: stored %d, %v, want 3", round, d.Cursor.Position, err)
+		}
+	}
+}
