@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -55,8 +56,8 @@ func readLive(msg *nats.Msg) (notifications.Live, error) {
 	live := notifications.Live{Hub: hub, To: to, TraceParent: stored{header: msg.Header}.find("traceparent")}
 	var form liveForm
 	switch {
-	case !json.Valid(msg.Data):
-		return notifications.Live{}, fmt.Errorf("payload of %d bytes is no JSON", len(msg.Data))
+	case !json.Valid(msg.Data) || !utf8.Valid(msg.Data): // a browser closes on text that is no UTF-8
+		return notifications.Live{}, fmt.Errorf("payload of %d bytes is no JSON in UTF-8", len(msg.Data))
 	case json.Unmarshal(msg.Data, &form) == nil && form.Target != "":
 		live.Target, live.Arguments, live.Except = form.Target, form.Arguments, form.Except
 	default:

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { eventually, launch, person } from "./browser.mjs";
-import { publish, startServer, token } from "./server.mjs";
+import { describe, test } from "node:test";
+import { eventually, stage } from "./browser.mjs";
+import { publish } from "./server.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -20,31 +20,10 @@ const EVENTS = [
 ];
 
 describe("demo page, for everybody", { timeout: 240_000 }, () => {
-  let server;
-  let browser;
-  let root;
-  let people;
-
-  before(async () => {
-    server = await startServer();
-    browser = await launch();
-    root = token(server.data, "root", ["admin"]);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
-  beforeEach(() => { people = []; });
-  afterEach(async () => {
-    for (const one of people) {
-      await one.close();
-      assert.deepEqual(one.complaints, []);
-    }
-  });
+  const on = stage();
 
   async function somebody(options) {
-    const one = await person(browser, server, { reducedMotion: "reduce", ...options });
-    people.push(one);
+    const one = await on.person({ reducedMotion: "reduce", ...options });
     return one.open();
   }
 
@@ -71,7 +50,7 @@ describe("demo page, for everybody", { timeout: 240_000 }, () => {
       await ann.screenshot(`empty-${colorScheme}`);
       await ann.page.locator("#feed-close").click();
 
-      await publish(server, root, EVENTS);
+      await publish(on.server, on.root, EVENTS);
       await ann.has(EVENTS.length);
       await ann.page.locator(".toast").first().waitFor();
       await ann.page.locator("[data-metric=HeapBytes]:not([data-waiting])").waitFor();
@@ -109,7 +88,7 @@ describe("demo page, for everybody", { timeout: 240_000 }, () => {
     test(`nothing lies beyond a window of ${width} px`, async () => {
       const ann = await somebody({ viewport: { width, height } });
       await ann.signIn("Ann");
-      await publish(server, root, EVENTS);
+      await publish(on.server, on.root, EVENTS);
       await ann.has(EVENTS.length);
       await eventually(async () => assert.deepEqual(await beyond(ann.page), []));
       if (width === 390) await ann.screenshot("page-390");

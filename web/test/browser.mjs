@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { after, afterEach, before, beforeEach } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { startServer, token } from "./server.mjs";
 
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -13,17 +15,51 @@ const FLAGS = [
 /** How long anything on the page may take. */
 const WITHIN = 15_000;
 
-export const launch = () => chromium.launch({
+const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: FLAGS,
 });
+
+/**
+ * What the tests of one file have in common, called inside of their describe: a
+ * server, a token of an admin (root), and people, each with a browser of their
+ * own, who leave after the test and must have had nothing to complain of.
+ */
+export function stage() {
+  const on = {
+    people: [],
+    async person(options) {
+      const one = await person(browser, on.server, options);
+      on.people.push(one);
+      return one;
+    },
+  };
+  let browser;
+  before(async () => {
+    on.server = await startServer();
+    on.root = token(on.server.data, "root", ["admin"]);
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await on.server?.stop();
+  });
+  beforeEach(() => { on.people.length = 0; });
+  afterEach(async () => {
+    for (const one of on.people) {
+      await one.close();
+      assert.deepEqual(one.complaints, []);
+    }
+  });
+  return on;
+}
 
 /**
  * A person at a browser of their own. complaints collects what must not
  * happen: violations of the content security policy, errors of scripts, errors
  * on the console.
  */
-export async function person(browser, server, options = {}) {
+async function person(browser, server, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   context.setDefaultTimeout(WITHIN);
   const complaints = [];

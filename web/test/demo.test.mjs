@@ -1,42 +1,21 @@
 // The demo page, as people use it, against the real server.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { eventually, launch, person } from "./browser.mjs";
-import { publish, startServer, token } from "./server.mjs";
+import { describe, test } from "node:test";
+import { eventually, stage } from "./browser.mjs";
+import { publish } from "./server.mjs";
 
 describe("demo page", { timeout: 240_000 }, () => {
-  let server;
-  let browser;
-  let root;
-  let people;
-
-  before(async () => {
-    server = await startServer();
-    browser = await launch();
-    root = token(server.data, "root", ["admin"]);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
-  beforeEach(() => { people = []; });
-  afterEach(async () => {
-    for (const one of people) {
-      await one.close();
-      assert.deepEqual(one.complaints, []);
-    }
-  });
+  const on = stage();
 
   /** Somebody with a browser of their own, signed in. */
   async function comes(name, options) {
-    const one = await person(browser, server, options);
-    people.push(one);
+    const one = await on.person(options);
     const page = await one.open();
     return page.signIn(name);
   }
 
-  const send = (recipient, title, rest = {}) => publish(server, root, { recipient, title, ...rest });
+  const send = (recipient, title, rest = {}) => publish(on.server, on.root, { recipient, title, ...rest });
 
   test("signing in says who one is and what one hears", async () => {
     const ann = await comes("Ann");
@@ -49,7 +28,7 @@ describe("demo page", { timeout: 240_000 }, () => {
     await ann.state("Live");
     assert.equal(await ann.page.getByRole("heading", { level: 1 }).textContent(), "Hello, Ann", "remembered for the tab");
 
-    const other = await people[0].open();
+    const other = await on.people[0].open();
     await other.signIn("Bob");
     assert.equal(await other.page.getByRole("heading", { level: 1 }).textContent(), "Hello, Bob", "another tab, another person");
 
@@ -100,7 +79,7 @@ describe("demo page", { timeout: 240_000 }, () => {
     assert.equal(await item.locator("time").textContent(), "just now");
     assert.deepEqual(await item.locator(".chip").allTextContents(), ["Just you", "disk.filling", "from db-2"]);
     assert.deepEqual(await item.getByRole("link").evaluateAll((links) => links.map((a) => [a.firstChild.data, a.getAttribute("href")])), [
-      ["Open", `${server.url}/disks`], ["Handbook", "https://example.com/handbook"],
+      ["Open", `${on.server.url}/disks`], ["Handbook", "https://example.com/handbook"],
     ]);
     await item.getByText("Data", { exact: true }).click();
     assert.equal(await item.locator("pre").textContent(), '{\n  "used": 0.91\n}');
@@ -119,7 +98,7 @@ describe("demo page", { timeout: 240_000 }, () => {
 
   test("a long feed is loaded by and by, the badge ends at 99+", async () => {
     const cleo = await comes("Cleo");
-    await publish(server, root, Array.from({ length: 120 }, (_, i) => ({ recipient: "user/cleo", title: `n${i}`, collapseKey: i < 3 ? "same" : undefined })));
+    await publish(on.server, on.root, Array.from({ length: 120 }, (_, i) => ({ recipient: "user/cleo", title: `n${i}`, collapseKey: i < 3 ? "same" : undefined })));
     await cleo.page.locator("#badge", { hasText: "99+" }).waitFor();
     await eventually(async () => assert.equal(await cleo.bell(), "Notifications, 118 unread"));
     await cleo.feed();
@@ -147,7 +126,7 @@ describe("demo page", { timeout: 240_000 }, () => {
     await cleo.page.keyboard.press("Escape");
     await urgent.getByText("hard").waitFor({ state: "detached" });
 
-    await publish(server, root, Array.from({ length: 12 }, (_, i) => ({ recipient: "user/cleo", title: `burst ${i}` })));
+    await publish(on.server, on.root, Array.from({ length: 12 }, (_, i) => ({ recipient: "user/cleo", title: `burst ${i}` })));
     await polite.getByText(/^1[23] new notifications$/).waitFor();
     assert.equal(await polite.locator(".toast").count(), 1);
     await polite.getByRole("button", { name: /new notifications/ }).click();
@@ -156,8 +135,7 @@ describe("demo page", { timeout: 240_000 }, () => {
   });
 
   test("a toast goes away by itself, but not while somebody looks at it", async () => {
-    const one = await person(browser, server);
-    people.push(one);
+    const one = await on.person();
     await one.context.clock.install();
     const cleo = await (await one.open()).signIn("Cleo");
     await send("user/cleo", "look at me");
@@ -217,7 +195,7 @@ describe("demo page", { timeout: 240_000 }, () => {
     await ann.state("Reconnecting, attempt");
     await ann.page.locator("#drop-clock", { hasText: "more seconds" }).waitFor();
     const titles = Array.from({ length: 20 }, (_, i) => `missed ${i + 1}`);
-    await publish(server, root, titles.map((title, i) => ({ recipient: ["user/ann", "role/sales", "everyone"][i % 3], title })));
+    await publish(on.server, on.root, titles.map((title, i) => ({ recipient: ["user/ann", "role/sales", "everyone"][i % 3], title })));
     await ann.emit({ title: "impossible" });
     await ann.page.locator("#emit-problem", { hasText: "You are offline" }).waitFor();
 
@@ -259,7 +237,7 @@ describe("demo page", { timeout: 240_000 }, () => {
   test("a duplicated tab is a device of its own", async () => {
     const ann = await comes("Ann");
     const [copy] = await Promise.all([
-      people[0].context.waitForEvent("page"),
+      on.people[0].context.waitForEvent("page"),
       ann.page.evaluate(() => { window.open(window.location.href); }), // its session storage is a copy
     ]);
     await copy.locator("#state", { hasText: "Live" }).waitFor();
@@ -302,8 +280,7 @@ describe("demo page", { timeout: 240_000 }, () => {
   });
 
   test("by keyboard alone: sign in, emit, open the bell, close it", async () => {
-    const one = await person(browser, server);
-    people.push(one);
+    const one = await on.person();
     const cleo = await one.open();
     const { keyboard } = cleo.page;
     const focused = () => cleo.page.evaluate(() => {

@@ -2,41 +2,15 @@
 // that comes and goes.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { eventually, launch, person } from "./browser.mjs";
-import { publish, startServer, token } from "./server.mjs";
+import { describe, test } from "node:test";
+import { eventually, stage } from "./browser.mjs";
+import { publish, startServer } from "./server.mjs";
 
 const RECORD_END = "\x1e";
 const MARKUP = '<img src=x onerror="window.broken=1"><script>window.broken=1</script><b>bold</b>';
 
 describe("demo page, tried hard", { timeout: 240_000 }, () => {
-  let server;
-  let browser;
-  let root;
-  let people;
-
-  before(async () => {
-    server = await startServer();
-    browser = await launch();
-    root = token(server.data, "root", ["admin"]);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
-  beforeEach(() => { people = []; });
-  afterEach(async () => {
-    for (const one of people) {
-      await one.close();
-      assert.deepEqual(one.complaints, []);
-    }
-  });
-
-  async function somebody(options) {
-    const one = await person(browser, server, options);
-    people.push(one);
-    return one;
-  }
+  const on = stage();
 
   /** What the browser itself writes to the console when the server is away or refuses. */
   const forgive = (one, pattern) => {
@@ -46,7 +20,7 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
 
   /** A person whose hub connection a test can talk into. Returns the page, say(method, argument) and close(). */
   async function overheard() {
-    const one = await somebody();
+    const one = await on.person();
     let socket;
     await one.context.routeWebSocket(/\/hubs\/notifications/, (ws) => {
       socket = ws;
@@ -68,9 +42,9 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
   }));
 
   test("markup is text, and nothing breaks the layout", async () => {
-    const one = await somebody({ viewport: { width: 360, height: 740 } });
+    const one = await on.person({ viewport: { width: 360, height: 740 } });
     const cleo = await (await one.open()).signIn("Cleo");
-    await publish(server, root, [
+    await publish(on.server, on.root, [
       { recipient: "user/cleo", title: MARKUP, body: MARKUP, type: "a".repeat(200), source: "s".repeat(400), data: { html: MARKUP, ["k".repeat(500)]: "v".repeat(2000) } },
       { recipient: "user/cleo", title: "T".repeat(5000), body: "W".repeat(60_000 - 5000), severity: "critical" },
       { recipient: "user/cleo", title: "‮txt.exe", body: "\n".repeat(3000), link: "/", actions: [{ label: "L".repeat(3000), link: "https://example.com/" + "p".repeat(1500) }] },
@@ -118,12 +92,12 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
     await cleo.state("Offline");
     await cleo.page.getByRole("button", { name: "Connect now" }).click();
     await cleo.state("Live");
-    await publish(server, root, { recipient: "user/cleo", title: "back" });
+    await publish(on.server, on.root, { recipient: "user/cleo", title: "back" });
     assert.deepEqual(await cleo.has(1), ["back"]);
   });
 
   test("storage that is blocked costs only what it would keep", async () => {
-    const one = await somebody();
+    const one = await on.person();
     await one.context.addInitScript(() => {
       for (const name of ["sessionStorage", "localStorage"]) {
         Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });
@@ -131,17 +105,17 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
     });
     const cleo = await (await one.open()).signIn("Cleo");
     await cleo.page.getByRole("button", { name: /^Use the (dark|light) theme/ }).click();
-    await publish(server, root, { recipient: "user/cleo", title: "hello" });
+    await publish(on.server, on.root, { recipient: "user/cleo", title: "hello" });
     assert.deepEqual(await cleo.has(1), ["hello"]);
     await cleo.page.reload();
     await cleo.page.getByRole("heading", { name: "Sign in to Tidings" }).waitFor();
   });
 
   test("storage that is full keeps the newest", async () => {
-    const one = await somebody();
+    const one = await on.person();
     const cleo = await (await one.open()).signIn("Cleo");
     for (let i = 0; i < 3; i++) {
-      await publish(server, root, Array.from({ length: 60 }, (_, j) => ({ recipient: "user/cleo", title: `${i * 60 + j}`, body: "x".repeat(50_000) })));
+      await publish(on.server, on.root, Array.from({ length: 60 }, (_, j) => ({ recipient: "user/cleo", title: `${i * 60 + j}`, body: "x".repeat(50_000) })));
     }
     await eventually(async () => assert.match(await cleo.bell(), /, 180 unread/));
     await cleo.page.reload();
@@ -150,11 +124,11 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
   });
 
   test("a clock that is wrong does not make times wrong", async () => {
-    const one = await somebody();
+    const one = await on.person();
     await one.context.clock.install({ time: Date.now() - 5 * 3_600_000 });
     const cleo = await (await one.open()).signIn("Cleo");
     const at = (ms) => new Date(Date.now() + ms).toISOString();
-    await publish(server, root, [
+    await publish(on.server, on.root, [
       { recipient: "user/cleo", title: "now" },
       { recipient: "user/cleo", title: "earlier", createdAt: at(-2 * 3_600_000 - 60_000) },
       { recipient: "user/cleo", title: "later", createdAt: at(3_600_000) },
@@ -164,7 +138,7 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
   });
 
   test("a token that is refused leads back to signing in", async () => {
-    const one = await somebody();
+    const one = await on.person();
     const cleo = await one.open();
     await cleo.page.route("**/dev/token", (route) => route.fulfill({ status: 404, json: { error: "no such demo user" } }));
     await cleo.page.getByRole("button", { name: "Cleo" }).click();
@@ -175,7 +149,7 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
   });
 
   test("a token that has run out, and a server that is not ready, pass", async () => {
-    const one = await somebody();
+    const one = await on.person();
     const cleo = await one.open();
     const answers = [{ status: 503, body: "The server is reading its log. Try again." }, { status: 200, json: { token: "run.out.token", user: {} } }];
     await cleo.page.route("**/dev/token", (route) => (answers.length ? route.fulfill(answers.shift()) : route.continue()));
@@ -184,15 +158,15 @@ describe("demo page, tried hard", { timeout: 240_000 }, () => {
   });
 
   test("a server that is killed: the page comes back, and nothing is missing", async () => {
-    const one = await somebody();
+    const one = await on.person();
     const cleo = await (await one.open()).signIn("Cleo");
-    await publish(server, root, { recipient: "user/cleo", title: "before" });
+    await publish(on.server, on.root, { recipient: "user/cleo", title: "before" });
     await cleo.has(1);
     await cleo.page.locator("#hood-acked", { hasText: "…" }).waitFor();
-    await server.kill9();
+    await on.server.kill9();
     await cleo.state("Reconnecting");
-    server = await startServer({ data: server.data, http: server.http });
-    await publish(server, root, [{ recipient: "user/cleo", title: "meanwhile" }, { recipient: "role/sales", title: "for sales" }]);
+    on.server = await startServer({ data: on.server.data, http: on.server.http });
+    await publish(on.server, on.root, [{ recipient: "user/cleo", title: "meanwhile" }, { recipient: "role/sales", title: "for sales" }]);
     await cleo.state("Live");
     assert.deepEqual(await cleo.has(3), ["for sales", "meanwhile", "before"]);
     forgive(one, /ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE|WebSocket connection to|status of 503/);
