@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, afterEach, before, test } from "node:test";
 import { bin, publish, startServer, token } from "../test/server.mjs";
-import { cleanUp, connect, hears, live, natsPublish, until } from "./client.mjs";
+import { cleanUp, connect, hears, live, natsPublish, start, until } from "./client.mjs";
 
 let server;
 let emitter;
@@ -161,4 +161,30 @@ test("the live hub throttles metrics and keeps the latest", async () => {
   assert.ok(values.length < 100, `200 values in a row became ${values.length}`);
   assert.ok(!Number.isNaN(Date.parse(values[0].timestamp)));
   await Promise.all([ann.stop(), bob.stop()]);
+});
+
+test("no token and no payload reaches the log or the metrics", async () => {
+  const quiet = await start({ nats: "127.0.0.1:0", args: ["--log-level", "debug"] });
+  const ann = token(quiet.data, "ann", ["emitter"]);
+  const secret = "the-text-of-an-alert";
+  const client = await connect(quiet.url, ann);
+  await live(client);
+  await client.connection.invoke("SendToSelf", { title: secret, data: { secret } });
+  await publish(quiet, ann, { recipient: "user/ann", title: secret });
+  await natsPublish(quiet.nats, "tidings.log.notifications.user.ann", `{broken ${secret}`);
+  await assert.rejects(client.connection.invoke("SendToSelf", { [secret]: 1 }));
+  await assert.rejects(client.connection.invoke(secret));
+  await assert.rejects(connect(quiet.url, `${ann}x`));
+  await fetch(`${quiet.url}/hubs/notifications?id=none&access_token=${ann}`, { headers: { Accept: "text/event-stream" } });
+  await fetch(`${quiet.url}/v1/notifications?access_token=${ann}`, { method: "POST", body: `{"${secret}"`, headers: { Authorization: `Bearer ${ann}` } });
+  await client.stop();
+  const metrics = await until("counted", async () => {
+    const text = await (await fetch(`http://${quiet.ops}/metrics`)).text();
+    return /notify_log_rejected_total 1\b/.test(text) && text;
+  });
+  await quiet.stop();
+  for (const text of [quiet.log(), metrics]) {
+    assert.ok(!text.includes(ann) && !text.includes(ann.split(".")[2]), "a token");
+    assert.ok(!text.includes(secret), `a payload: ${text.split("\n").find((line) => line.includes(secret))}`);
+  }
 });
