@@ -2,8 +2,9 @@
 // lines. It holds the names and the providers; the rooms make spans with the
 // OpenTelemetry API only.
 //
-// Export is off until one of the standard variables says where to
-// (OTEL_EXPORTER_OTLP_ENDPOINT, or the one of a signal); /metrics always works.
+// Export is off until one of the standard variables asks for it
+// (OTEL_EXPORTER_OTLP_ENDPOINT, that of a signal, or OTEL_TRACES_EXPORTER=otlp);
+// /metrics always works.
 package telemetry
 
 import (
@@ -66,7 +67,8 @@ func Start(ctx context.Context, version string, getenv func(string) string) (*Te
 // exports tells whether a signal is to be exported, and by which protocol.
 func exports(signal string, getenv func(string) string) (protocol string, on bool) {
 	endpoint := cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
-	if endpoint == "" || strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_"+signal+"_EXPORTER") == "none" {
+	exporter := getenv("OTEL_" + signal + "_EXPORTER")
+	if (endpoint == "" && exporter != "otlp") || exporter == "none" || strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return "", false
 	}
 	return cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"), true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -16,7 +17,9 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 
 	"tidings/telemetry"
 )
@@ -119,6 +122,7 @@ func TestNothingIsExportedUnlessAskedFor(t *testing.T) {
 		{"nothing set", nil, false},
 		{"an endpoint", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, true},
 		{"an endpoint of the signal", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"}, true},
+		{"asked for by name", map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true},
 		{"gRPC", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true},
 		{"disabled", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, false},
 		{"no exporter", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, false},
@@ -138,6 +142,66 @@ func TestNothingIsExportedUnlessAskedFor(t *testing.T) {
 				t.Errorf("tracer is %T, want export = %v", o.Tracer, test.export)
 			}
 		})
+	}
+}
+
+// sink is a receiver of OTLP/gRPC.
+type sink struct {
+	collector.UnimplementedTraceServiceServer
+
+	names chan string
+}
+
+func (s sink) Export(_ context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	for _, resource := range r.GetResourceSpans() {
+		for _, scope := range resource.GetScopeSpans() {
+			for _, span := range scope.GetSpans() {
+				s.names <- span.GetName()
+			}
+		}
+	}
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
+func TestTracesAreExportedOverGRPC(t *testing.T) {
+	var config net.ListenConfig
+	socket, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	s := sink{names: make(chan string, 1)}
+	collector.RegisterTraceServiceServer(server, s)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(socket) }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	env := map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + socket.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_METRICS_EXPORTER": "none",
+	}
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	o, err := telemetry.Start(t.Context(), "v1", func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := o.Tracer.Tracer("t").Start(t.Context(), "one")
+	span.End()
+	if err := o.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case name := <-s.names:
+		if name != "one" {
+			t.Errorf("got span %q, want one", name)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was exported")
 	}
 }
 
