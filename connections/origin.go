@@ -23,6 +23,20 @@ func newOrigins(list []string, localhost bool) origins {
 	return o
 }
 
+// CrossOrigin lets pages of other hosts call an endpoint that is no hub, by the
+// rules of [Options].Origins and AllowLocalhost. Browsers keep the answers from
+// pages of all others.
+func CrossOrigin(list []string, localhost bool, next http.Handler) http.Handler {
+	o := newOrigins(list, localhost)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := o.check(w, r); status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // check sets the CORS headers, also for answers that refuse. It returns the
 // status to answer with at once – a preflight is done with, a WebSocket of a
 // page that may not call is refused – or 0.

@@ -48,7 +48,11 @@ func newMetrics(ctx context.Context, meter metric.Meter) (*Metrics, error) {
 	m.latency, errs[6] = meter.Float64Histogram("notify.delivery.latency", metric.WithUnit("s"), metric.WithDescription("From the log's acknowledgement to the last socket of the node."), metric.WithExplicitBucketBoundaries(seconds()...))
 	m.replayed, errs[7] = meter.Int64Counter("notify.replay.messages", metric.WithUnit("{message}"), metric.WithDescription("Events read back for connections that missed them."))
 	m.replays, errs[8] = meter.Float64Histogram("notify.replay.duration", metric.WithUnit("s"), metric.WithDescription("How long connections took to catch up."), metric.WithExplicitBucketBoundaries(seconds()...))
-	return m, errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	m.connections.Add(ctx, 0, metric.WithAttributes(transport("WebSockets"))) // 0 is a figure, too
+	return m, nil
 }
 
 // transport is the OpenTelemetry name of a SignalR transport.

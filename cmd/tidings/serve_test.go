@@ -332,3 +332,34 @@ func TestAnalytics(t *testing.T) {
 		return len(missing) == 0
 	})
 }
+
+// The doors of browsers and of emitters are under one rule for pages of other
+// hosts.
+func TestPagesOfOtherHosts(t *testing.T) {
+	node := start(t)
+	for _, path := range []string{"/v1/notifications", "/hubs/notifications/negotiate"} {
+		for origin, allowed := range map[string]bool{
+			"http://localhost:5173": true, "http://127.0.0.1:3000": true, "https://evil.example": false, "http://localhost.evil.example": false,
+		} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://"+node.http+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Origin", origin)
+			request.Header.Set("Access-Control-Request-Method", http.MethodPost)
+			request.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			h := response.Header
+			if got := h.Get("Access-Control-Allow-Origin"); (got == origin) != allowed || (got != "" && got != origin) {
+				t.Errorf("%s, page of %s: allowed origin %q, want allowed = %v", path, origin, got, allowed)
+			}
+			if got := h.Get("Access-Control-Allow-Headers"); (got == "authorization,content-type") != allowed {
+				t.Errorf("%s, page of %s: allowed headers %q, want allowed = %v", path, origin, got, allowed)
+			}
+		}
+	}
+}

@@ -308,10 +308,10 @@ func (n *node) publicHandler() http.Handler {
 		mux.Handle(path, door)
 		mux.Handle(path+"/", door)
 	}
-	mux.Handle("/v1/", rest.NewHandler(rest.Options{
+	mux.Handle("/v1/", connections.CrossOrigin(n.s.Origins, n.s.Dev, rest.NewHandler(rest.Options{
 		Commands: n.commands, Verifier: n.verifier, Protobuf: tidingsv1.CanonicalJSON, EventBytes: int(n.s.EventBytes),
 		Logger: n.logger, TracerProvider: n.telemetry.Tracer,
-	}))
+	})))
 	if n.s.Dev {
 		n.developmentPages(mux)
 	}
