@@ -35,6 +35,7 @@ test: lint race e2e ## Everything: linters, Go tests, the stock client, the brow
 .PHONY: race
 race: web ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
+	$(GO) test -run DoesNotAllocate ./actors # what the race detector would hide
 
 .PHONY: e2e
 e2e: build chromium ## The official client and headless Chromium against the real server.
