@@ -31,6 +31,7 @@ package actors
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
@@ -43,7 +44,7 @@ import (
 var ErrGone = errors.New("connection is gone")
 
 // ErrTooManyGroups says that a connection is in as many groups as it may.
-var ErrTooManyGroups = errors.New("a connection may be in 1024 groups")
+var ErrTooManyGroups = fmt.Errorf("a connection may be in %d groups", maxGroups)
 
 // Sink is where a connection actor writes: the socket, seen from above. Frame
 // and Transport are pure and may be called from any goroutine; the rest is

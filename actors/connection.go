@@ -125,6 +125,9 @@ func (c *connection) take(p *parcel) {
 		return
 	}
 	if c.phase == live && c.full(1) {
+		// It has everything before this event, whatever its last one was: what
+		// the log has dropped meanwhile was not for it.
+		c.setLast(p.position - 1)
 		c.phase = lagging
 		c.setBehind(1)
 	}

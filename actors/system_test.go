@@ -243,6 +243,42 @@ func TestTruncationEndsTheConnection(t *testing.T) {
 	})
 }
 
+// A connection that was live has missed nothing of what the log dropped while
+// there was nothing in it for that connection.
+func TestQuietConnectionIsNotTruncated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, actors.Options{Shards: 1, OutboxFrames: 4})
+		ann := n.connect(actors.Member{ID: "a", User: "ann"})
+		synctest.Wait()
+		want := n.emit(notifications.ToUser("ann"))
+		for range 20 {
+			n.emit(notifications.ToUser("bob"))
+		}
+		synctest.Wait()
+		n.log.Drop(15)
+		ann.sink.Stall(0)
+		for range 5 { // answers fill the outbox before an event comes
+			if err := ann.Send(t.Context(), &protocol.Completion{InvocationID: "1"}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for range 3 {
+			want = append(want, n.emit(notifications.ToUser("ann"))...)
+			synctest.Wait()
+		}
+		if s := n.system.Stats(); s.Lagging != 1 {
+			t.Errorf("lagging: got %d, want 1: the test proves nothing", s.Lagging)
+		}
+		ann.sink.Go()
+		synctest.Wait()
+		wantPositions(t, ann, want...)
+		if got := ann.sink.Finished(); got != "" {
+			t.Errorf("ended for %q", got)
+		}
+	})
+}
+
 // A node that the log has overtaken ends its connections before it goes on.
 func TestLostEventsEndAllConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

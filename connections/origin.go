@@ -23,13 +23,13 @@ func newOrigins(list []string, localhost bool) origins {
 	return o
 }
 
-// CrossOrigin lets pages of other hosts call an endpoint that is no hub, by the
-// rules of [Options].Origins and AllowLocalhost. Browsers keep the answers from
-// pages of all others.
-func CrossOrigin(list []string, localhost bool, next http.Handler) http.Handler {
-	o := newOrigins(list, localhost)
+// CrossOrigin lets pages of other hosts call an endpoint that is no hub: those
+// that Origins and AllowLocalhost of the options name. Browsers keep the
+// answers from pages of all others.
+func CrossOrigin(o Options, next http.Handler) http.Handler {
+	allowed := newOrigins(o.Origins, o.AllowLocalhost)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status := o.check(w, r); status != 0 {
+		if status := allowed.check(w, r); status != 0 {
 			w.WriteHeader(status)
 			return
 		}

@@ -19,7 +19,6 @@ import (
 // dashboard serves an analytics hub in a bubble, with one browser.
 func dashboard(t *testing.T, l *loop, interval time.Duration) (*hub.Analytics, *hubtest.Browser) {
 	t.Helper()
-	t.Cleanup(quiet)
 	var o hub.Options
 	if l != nil {
 		o.Backplane = l

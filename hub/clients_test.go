@@ -185,7 +185,6 @@ func (p *people) try() {
 // signalr.md §9, "Clients": on one node.
 func TestClientsOfOneNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		r := newRoom(t, nil)
 		gather(t, r, hubtest.ServePipes(t, r, connections.Options{})).try()
 	})
@@ -195,7 +194,6 @@ func TestClientsOfOneNode(t *testing.T) {
 // through.
 func TestClientsThroughABackplane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		l := &loop{t: t}
 		r := newRoom(t, l)
 		l.hub = r.Hub
@@ -253,7 +251,6 @@ func TestClientsThroughTheLog(t *testing.T) {
 // once, an unknown connection is no error, and a name has its limits.
 func TestGroupsOutsideOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		r := newRoom(t, nil)
 		p := gather(t, r, hubtest.ServePipes(t, r, connections.Options{}))
 		ctx := t.Context()
@@ -286,7 +283,6 @@ func TestGroupsOutsideOfACall(t *testing.T) {
 // A connection may be in 1,024 groups, and says so when it wants more.
 func TestGroupsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		r := newRoom(t, nil)
 		b := hubtest.ServePipes(t, r, connections.Options{}).Connect("ann", "")
 		for n := range 1024 {
@@ -312,7 +308,6 @@ func TestSendTakesWhatItIsGiven(t *testing.T) {
 	}{{"on one node", nil}, {"through a backplane", &loop{}}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				t.Cleanup(quiet)
 				var plane hub.Backplane
 				if test.backplane != nil {
 					test.backplane.t, plane = t, test.backplane
@@ -346,7 +341,6 @@ func TestSendTakesWhatItIsGiven(t *testing.T) {
 // kinds of recipients (signalr.md §9 and §13.2).
 func TestSendKeepsItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		r := newRoom(t, nil)
 		p := gather(t, r, hubtest.ServePipes(t, r, connections.Options{}))
 		c := r.Clients()

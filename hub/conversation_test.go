@@ -41,7 +41,6 @@ func TestConversations(t *testing.T) {
 			}
 			var played string
 			synctest.Test(t, func(t *testing.T) {
-				t.Cleanup(quiet)
 				played = newPlayer(t).play(string(text))
 			})
 			if *update {

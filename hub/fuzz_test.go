@@ -31,7 +31,6 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, cut uint8, polite bool) {
 		synctest.Test(t, func(t *testing.T) {
-			t.Cleanup(quiet)
 			b := hubtest.ServePipes(t, newHub(t, hub.Options{
 				Shards: 1, MaxMessage: 512, DetailedErrors: true,
 				Methods: hub.Methods{

@@ -119,7 +119,6 @@ func TestHandshakeIsRefusedOnASocket(t *testing.T) {
 // A device whose state cannot be loaded is not guessed at.
 func TestHandshakeWithoutDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		h := newHouse(t, hub.Options{})
 		h.devices.breakDown(errors.New("bucket 7 is on fire"))
 		s := hubtest.ServePipes(t, h, connections.Options{})
@@ -144,7 +143,6 @@ func TestHandshakeWaitsForTheLog(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				t.Cleanup(quiet)
 				h := newHouse(t, hub.Options{})
 				s := hubtest.ServePipes(t, h, connections.Options{})
 				h.emit(t, notifications.ToUser("ann"), "one")

@@ -180,13 +180,8 @@ func newHub(tb testing.TB, o hub.Options) *hub.Hub {
 // served is a hub of an application that is served in a bubble.
 func served(t *testing.T, o hub.Options) *hubtest.Server {
 	t.Helper()
-	t.Cleanup(quiet)
 	return hubtest.ServePipes(t, newHub(t, o), connections.Options{})
 }
-
-// quiet lets the timers of libraries run out: time stands still when the
-// function of a bubble has returned.
-func quiet() { time.Sleep(time.Second) }
 
 // settle waits until the server has nothing more to do and returns what the
 // browser has heard.

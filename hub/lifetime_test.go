@@ -183,7 +183,6 @@ func TestLifetimeEndsWhileItBegins(t *testing.T) {
 		return nil
 	}
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		h = newHub(t, o)
 		b := hubtest.ServePipes(t, h, connections.Options{}).Connect("ann", "")
 		want(t, "heard", settle(b), `{"type":7}`)
@@ -326,7 +325,6 @@ func TestShutdown(t *testing.T) {
 // A hub of many sends them away at the pace it is told.
 func TestCloseAllIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		h := newHub(t, hub.Options{})
 		s := hubtest.ServePipes(t, h, connections.Options{})
 		var all []*hubtest.Browser

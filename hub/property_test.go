@@ -63,7 +63,6 @@ func TestReplayAndLiveAreTheLog(t *testing.T) {
 		steps := rapid.SliceOfN(rapid.SampledFrom([]string{"ann", "ann", "bob", "everyone", "role", "cut", "come"}), 5, 40).Draw(r, "steps")
 		var heard, log []notifications.Position
 		synctest.Test(t, func(t *testing.T) {
-			t.Cleanup(quiet)
 			h := newHouse(t, hub.Options{})
 			v := &visitor{t: t, s: hubtest.ServePipes(t, h, connections.Options{}), device: device}
 			v.come()

@@ -52,7 +52,6 @@ type watched struct {
 
 func watch(t *testing.T) watched {
 	t.Helper()
-	t.Cleanup(quiet)
 	policy, err := roles.ParsePolicy([]byte("hubs: {chat: {Secret: [admin]}}"))
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +218,6 @@ func TestLifetimeSpans(t *testing.T) {
 // An event that was made with a trace takes it to the browser.
 func TestEventCarriesItsTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(quiet)
 		h := newHouse(t, hub.Options{})
 		ann := hubtest.ServePipes(t, h, connections.Options{}).Connect("ann", "")
 		settle(ann)

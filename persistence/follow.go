@@ -35,7 +35,8 @@ var ErrLogWentBack = errors.New("the log has lost its end")
 // Follow reads the log in order, notes it in the index and the tail and hands
 // it on, batch by batch; batches of what was there before Ready have no entries,
 // because nobody can be connected who has not read it. It is the one follower
-// of the node and returns when ctx ends. A server that is away is waited for; nothing is lost meanwhile.
+// of the node and returns when ctx ends. A server that is away is waited for;
+// nothing is lost meanwhile.
 func (l *Log) Follow(ctx context.Context, deliver func(context.Context, notifications.Batch) error) error {
 	rejecting := make(chan struct{})
 	go func() {

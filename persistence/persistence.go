@@ -65,7 +65,6 @@ type Log struct {
 	*Appender
 
 	o      Options
-	nats   *NATS
 	stream jetstream.Stream
 
 	index *index
@@ -111,7 +110,6 @@ func Open(ctx context.Context, n *NATS, o Options) (*Log, error) {
 	l := &Log{
 		Appender: NewAppender(n, o.TracerProvider),
 		o:        o,
-		nats:     n,
 		stream:   stream,
 		index:    newIndex(),
 		tail:     &tail{limit: o.TailBytes},

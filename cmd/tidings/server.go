@@ -299,16 +299,17 @@ func (n *node) listen(ctx context.Context) error {
 // publicHandler is what browsers and emitters see.
 func (n *node) publicHandler() http.Handler {
 	mux := http.NewServeMux()
+	options := connections.Options{
+		Verifier: n.verifier, Origins: n.s.Origins, AllowLocalhost: n.s.Dev, SendTimeout: n.s.SendTimeout,
+		Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics,
+	}
 	for path, handler := range map[string]connections.Handler{"/hubs/notifications": n.notifications, "/hubs/analytics": n.analytics} {
-		door := connections.NewServer(handler, connections.Options{
-			Verifier: n.verifier, Origins: n.s.Origins, AllowLocalhost: n.s.Dev, SendTimeout: n.s.SendTimeout,
-			Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics,
-		})
+		door := connections.NewServer(handler, options)
 		n.doors = append(n.doors, door)
 		mux.Handle(path, door)
 		mux.Handle(path+"/", door)
 	}
-	mux.Handle("/v1/", connections.CrossOrigin(n.s.Origins, n.s.Dev, rest.NewHandler(rest.Options{
+	mux.Handle("/v1/", connections.CrossOrigin(options, rest.NewHandler(rest.Options{
 		Commands: n.commands, Verifier: n.verifier, Protobuf: tidingsv1.CanonicalJSON, EventBytes: int(n.s.EventBytes),
 		Logger: n.logger, TracerProvider: n.telemetry.Tracer,
 	})))
