@@ -44,13 +44,13 @@ func (e *AuthError) WWWAuthenticate() string {
 
 func invalid(reason string) *AuthError { return &AuthError{Code: "invalid_token", Reason: reason} }
 
-// BearerToken is the token of a request: from the Authorization header, or,
-// where a browser cannot set one (WebSocket and Server-Sent Events), from
-// access_token in the query. No token is "" without an error; the error is an
-// [*AuthError].
+// BearerToken is the token of a request: from the Authorization header, or from
+// access_token in the query, where browsers put it that cannot set a header for
+// WebSockets and Server-Sent Events. No token is "" without an error; the error
+// is an [*AuthError].
 func BearerToken(r *http.Request) (string, error) {
 	token, err := headerToken(r)
-	if token == "" && err == nil && queryTokenAllowed(r) {
+	if token == "" && err == nil {
 		token = r.URL.Query().Get("access_token")
 	}
 	if len(token) > MaxTokenBytes {
@@ -79,9 +79,4 @@ func headerToken(r *http.Request) (string, error) {
 		return "", &AuthError{Code: "invalid_request", Reason: "authorization scheme is not Bearer"}
 	}
 	return strings.TrimSpace(token), nil
-}
-
-func queryTokenAllowed(r *http.Request) bool {
-	return r.Method == http.MethodGet && (strings.EqualFold(r.Header.Get("Upgrade"), "websocket") ||
-		strings.Contains(r.Header.Get("Accept"), "text/event-stream"))
 }
