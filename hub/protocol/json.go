@@ -11,24 +11,32 @@ import (
 // separator ends every record of the JSON encoding.
 const separator = 0x1e
 
+const jsonName = "json"
+
 // JSON is the text encoding (HubProtocol, "JSON Encoding").
 func JSON() Codec { return jsonCodec{} } //nolint:ireturn // a codec is used through its interface only
 
 type jsonCodec struct{}
 
 // Name implements Codec.
-func (jsonCodec) Name() string { return "json" }
+func (jsonCodec) Name() string { return jsonName }
 
-// Split implements Codec.
-func (jsonCodec) Split(data []byte) (record, rest []byte, err error) {
-	record, rest, found := bytes.Cut(data, []byte{separator})
-	if !found {
+// Binary implements Codec.
+func (jsonCodec) Binary() bool { return false }
+
+// Split implements Records.
+func (jsonCodec) Split(data []byte, limit int) (record, rest []byte, err error) {
+	record, rest, found := bytes.Cut(data, []byte{separator}) // not found: record is all there is
+	switch {
+	case len(record)+1 > limit: // the separator counts
+		return nil, data, tooLarge(limit)
+	case !found:
 		return nil, data, nil
 	}
 	return record, rest, nil
 }
 
-// Append implements Codec. Properties stand in the order of the official
+// Append implements Records. Properties stand in the order of the official
 // server, and only what JSON demands is escaped.
 func (jsonCodec) Append(dst []byte, m Message) ([]byte, error) {
 	b := append(dst, `{"type":`...)
@@ -126,7 +134,22 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// AppendValue implements Values.
+func (jsonCodec) AppendValue(dst []byte, value any) ([]byte, error) {
+	b, err := appendValue(dst, value)
+	if err != nil {
+		return dst, err
+	}
+	return b, nil
+}
+
 func appendValue(b []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case Value:
+		return v.form.appendJSON(b)
+	case Encoded:
+		return v.form(jsonName).appendJSON(b)
+	}
 	out := appender(b)
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
@@ -183,12 +206,4 @@ func shortEscape(c byte) byte {
 	default:
 		return 0
 	}
-}
-
-// Bind implements Codec. It is as strict as System.Text.Json: see [strictNull].
-func (jsonCodec) Bind(raw Raw, into any) error {
-	if err := strictNull(raw, into); err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, into)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strconv"
 	"unicode/utf8"
 )
@@ -12,7 +11,7 @@ import (
 // maxDepth is how deep a record may nest, as in the official server.
 const maxDepth = 64
 
-// Decode implements Codec. Properties may come in any order, unknown ones are
+// Decode implements Records. Properties may come in any order, unknown ones are
 // ignored, names are case-sensitive.
 func (jsonCodec) Decode(record []byte) (Message, error) { //nolint:ireturn // the message types share nothing but being messages
 	if err := check(record); err != nil {
@@ -367,19 +366,4 @@ func depth(b []byte) int {
 		}
 	}
 	return deepest
-}
-
-// strictNull refuses null for numbers, booleans and structs, which the
-// standard library passes over in silence. Strings, pointers, slices, maps and
-// interfaces may be null.
-func strictNull(raw Raw, into any) error {
-	if string(raw) != "null" {
-		return nil
-	}
-	switch t := reflect.TypeOf(into).Elem(); t.Kind() {
-	case reflect.String, reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		return nil
-	default:
-		return fmt.Errorf("%w: null for %s", ErrMalformed, t)
-	}
 }

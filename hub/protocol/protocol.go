@@ -112,22 +112,55 @@ func (*Close) message()            {}
 func (*Ack) message()              {}
 func (*Sequence) message()         {}
 
-// Codec is an encoding of messages. Implementations hold no state and are safe
-// for concurrent use.
+// Counted tells whether stateful reconnect counts m: types 1 to 5 are, pings
+// and the like are not (HubProtocol, "Message Types").
+func Counted(m Message) bool {
+	switch m.(type) {
+	case *Invocation, *StreamItem, *Completion, *StreamInvocation, *CancelInvocation:
+		return true
+	default:
+		return false
+	}
+}
+
+// Codec is an encoding of messages and of the values in them. Implementations
+// hold no state and are safe for concurrent use.
 type Codec interface {
 	// Name is what a client asks for in its handshake.
 	Name() string
-	// Append appends m as one whole record, framing included.
+	// Binary tells the transfer format: the records of a binary codec are bytes
+	// that no transport may take for text.
+	Binary() bool
+	Records
+	Values
+}
+
+// Records is the half of a [Codec] that deals with whole messages.
+type Records interface {
+	// Append appends m as one whole record, framing included; dst is returned
+	// as it was when m cannot be encoded.
 	Append(dst []byte, m Message) ([]byte, error)
 	// Split cuts the first whole record off data; record is nil, and not
-	// merely empty, when there is none yet. The error wraps [ErrMalformed]
-	// when there never will be.
-	Split(data []byte) (record, rest []byte, err error)
+	// merely empty, when there is none yet. The error wraps [ErrMalformed] when
+	// there never will be, and [ErrTooLarge] as soon as the record is known to
+	// be longer than limit bytes, framing included, as in the official server.
+	Split(data []byte, limit int) (record, rest []byte, err error)
 	// Decode reads one record. A message of an unknown type is (nil, nil) and
 	// to be skipped; an error wraps [ErrMalformed].
 	Decode(record []byte) (Message, error)
+}
+
+// Values is the half of a [Codec] that deals with arguments, items and results.
+// A struct means the same in every codec: its json tags tell the names.
+type Values interface {
+	// AppendValue appends one value, without any framing; dst is returned as it
+	// was when there is an error.
+	AppendValue(dst []byte, value any) ([]byte, error)
 	// Bind decodes one value into the variable that into points to, strictly:
-	// no text for a number, no fraction for an integer, no null for either.
+	// no text for a number, no fraction for an integer, no null for either,
+	// however deep. Names of fields match without regard to case, unknown ones
+	// are ignored, missing ones keep what the variable holds. In a variable of
+	// type any, an integer is an int64, or a uint64 if it is too large for that.
 	Bind(raw Raw, into any) error
 }
 
@@ -136,13 +169,14 @@ type Codec interface {
 // for concurrent use.
 type Shared struct {
 	message Message
-	encoded atomic.Pointer[encoding]
+	encoded atomic.Pointer[record]
 }
 
-type encoding struct {
-	codec string
-	bytes []byte
-	next  *encoding
+// record is the message in one codec, and those in others.
+type record struct {
+	form
+
+	next *record
 }
 
 // Share makes m ready for many. m must not be changed afterwards.
@@ -161,12 +195,12 @@ func (s *Shared) Bytes(c Codec) ([]byte, error) {
 				return e.bytes, nil
 			}
 		}
-		record, err := c.Append(nil, s.message)
+		encoded, err := c.Append(nil, s.message)
 		if err != nil {
 			return nil, err
 		}
-		if s.encoded.CompareAndSwap(first, &encoding{name, record, first}) {
-			return record, nil
+		if s.encoded.CompareAndSwap(first, &record{form{name, encoded}, first}) {
+			return encoded, nil
 		}
 	}
 }

@@ -198,9 +198,10 @@ func TestSplitterDoesNotCareForChunks(t *testing.T) {
 	})
 }
 
-// The limit counts one record, not the bytes that came together.
+// The limit counts one record with its separator, not the bytes that came
+// together.
 func TestSplitterLimitsOneRecord(t *testing.T) {
-	small := strings.Repeat("x", 10) + "\x1e"
+	small := strings.Repeat("x", 9) + "\x1e"
 	s := protocol.Splitter{Limit: 10}
 	s.Feed([]byte(strings.Repeat(small, 50)))
 	for range 50 {
@@ -208,7 +209,7 @@ func TestSplitterLimitsOneRecord(t *testing.T) {
 			t.Fatalf("got %v, %v, want a record", ok, err)
 		}
 	}
-	for _, late := range []string{strings.Repeat("x", 11) + "\x1e", strings.Repeat("x", 11)} {
+	for _, late := range []string{strings.Repeat("x", 10) + "\x1e", strings.Repeat("x", 10)} {
 		s := protocol.Splitter{Limit: 10}
 		s.Feed([]byte(late))
 		if _, _, err := s.Next(protocol.JSON()); !errors.Is(err, protocol.ErrTooLarge) {

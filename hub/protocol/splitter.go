@@ -6,7 +6,8 @@ import "fmt"
 const DefaultLimit = 32 << 10
 
 // Splitter makes records of bytes that come in any pieces: a record may
-// straddle frames, and a frame may hold many. The limit counts one record.
+// straddle frames, and a frame may hold many. The limit counts one record, with
+// its framing.
 // The zero value is ready for use.
 type Splitter struct {
 	// Limit is in bytes; 0 = DefaultLimit.
@@ -31,7 +32,7 @@ func (s *Splitter) Feed(data []byte) {
 // Next cuts the next record, which is valid until the next call. It returns
 // false when more bytes are needed; the error wraps [ErrTooLarge] or
 // [ErrMalformed].
-func (s *Splitter) Next(c Codec) (record []byte, ok bool, err error) {
+func (s *Splitter) Next(c Records) (record []byte, ok bool, err error) {
 	limit := s.Limit
 	if limit == 0 {
 		limit = DefaultLimit
@@ -40,12 +41,10 @@ func (s *Splitter) Next(c Codec) (record []byte, ok bool, err error) {
 		s.keep()
 		return nil, false, nil
 	}
-	record, rest, err := c.Split(s.pending)
+	record, rest, err := c.Split(s.pending, limit)
 	switch {
 	case err != nil:
 		return nil, false, err
-	case len(record) > limit, record == nil && len(s.pending) > limit:
-		return nil, false, fmt.Errorf("%w: over %d bytes", ErrTooLarge, limit)
 	case record != nil:
 		s.pending = rest
 		return record, true, nil
@@ -66,3 +65,6 @@ func (s *Splitter) keep() {
 	}
 	s.pending = s.own
 }
+
+// tooLarge is the error of a record that is longer than limit bytes.
+func tooLarge(limit int) error { return fmt.Errorf("%w: over %d bytes", ErrTooLarge, limit) }
