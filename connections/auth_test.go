@@ -69,20 +69,19 @@ func TestUnauthenticated(t *testing.T) {
 	}
 }
 
-// signalr.md §12: the token may come in the query where a browser cannot set a
-// header – for WebSockets and event streams – and nowhere else.
+// signalr.md §12: the token may come in the query of every request.
 func TestTokenInTheQuery(t *testing.T) {
 	s := open(t, stay, connections.Options{Verifier: verifier(t, "")})
 	token := mint(t, roles.Grant{UserID: "ann"})
 	for kind, want := range map[string]int{
-		"negotiate":        http.StatusUnauthorized,
-		"negotiate by GET": http.StatusUnauthorized,
+		"negotiate":        http.StatusOK,
+		"negotiate by GET": http.StatusMethodNotAllowed,
 		"socket":           http.StatusNotFound, // there is no x
 		"events":           http.StatusNotFound,
-		"poll":             http.StatusUnauthorized,
-		"send":             http.StatusUnauthorized,
-		"end":              http.StatusUnauthorized,
-		"another method":   http.StatusUnauthorized,
+		"poll":             http.StatusNotFound,
+		"send":             http.StatusNotFound,
+		"end":              http.StatusNotFound,
+		"another method":   http.StatusMethodNotAllowed,
 	} {
 		r := requests()[kind]
 		glue := "?"

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,4 +80,44 @@ func FuzzOrigins(f *testing.F) {
 			t.Errorf("%q is known to %q in development %v", origin, host, dev)
 		}
 	})
+}
+
+// FuzzEventFrame: a client that reads a frame as HTML ("Server-sent events")
+// has it gets what was said, with its line ends made one kind, and nothing
+// that it could take for a field of its own.
+func FuzzEventFrame(f *testing.F) {
+	for _, seed := range []string{
+		"", "{\"type\":6}\x1e", "a\nb", "a\r\nb", "a\rb", "\n\r\n\r", "data: x\n\nevent: y\nid: 1\n\n", ":", " a", "\ufeffa", "\xff\x00",
+	} {
+		f.Add(seed, "b\x1e")
+	}
+	f.Fuzz(func(t *testing.T, one, two string) {
+		e := &events{}
+		wire := string(e.Frame(e.Frame([]byte(":\r\n"), []byte(one)), []byte(two)))
+		got := parseEvents(t, wire)
+		normal := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+		if want := []string{normal.Replace(one), normal.Replace(two)}; !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", wire, got, want)
+		}
+	})
+}
+
+// parseEvents reads a stream as the parsing rules of HTML say.
+func parseEvents(t *testing.T, wire string) (all []string) {
+	t.Helper()
+	var data []string
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(wire), "\n")
+	for _, line := range lines[:len(lines)-1] {
+		field, value, _ := strings.Cut(line, ":")
+		switch {
+		case line == "" && data != nil:
+			all = append(all, strings.Join(data, "\n"))
+			data = nil
+		case field == "data":
+			data = append(data, strings.TrimPrefix(value, " "))
+		case field != "":
+			t.Errorf("a line that is no data: %q", line)
+		}
+	}
+	return all
 }

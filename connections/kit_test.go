@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tidings/connections"
+	"tidings/hub/hubtest"
 	"tidings/roles"
 )
 
@@ -55,7 +56,7 @@ func echo(_ context.Context, c *connections.Conn) {
 		if err != nil {
 			return
 		}
-		if write(c, c.Frame(nil, data)) != nil {
+		if write(c, c.Sink().Frame(nil, data)) != nil {
 			return
 		}
 	}
@@ -63,12 +64,12 @@ func echo(_ context.Context, c *connections.Conn) {
 
 // write writes as the owner of a connection does, but waits.
 func write(c *connections.Conn, p []byte) error {
-	n, err := c.TryWrite(p)
+	n, err := c.Sink().TryWrite(p)
 	if err != nil || n == len(p) {
 		return err
 	}
 	written := make(chan error, 1)
-	c.Drain(p[n:], func(err error) { written <- err })
+	c.Sink().Drain(p[n:], func(err error) { written <- err })
 	return <-written
 }
 
@@ -76,27 +77,68 @@ func write(c *connections.Conn, p []byte) error {
 type site struct {
 	*connections.Server
 
-	t    *testing.T
-	web  *httptest.Server
-	seen *seen
+	t      *testing.T
+	web    *http.Server
+	url    string // of the hub
+	client *http.Client
+	seen   *seen
 }
 
-// open serves a handler until the test ends, and wants it to end well.
-func open(t *testing.T, h handler, o connections.Options) *site {
+// open serves a handler on a socket until the test ends, and wants it to end
+// well.
+func open(t *testing.T, h handler, o connections.Options, tune ...func(*http.Server)) *site {
 	t.Helper()
-	s := &site{t: t, seen: &seen{ended: make(chan string, 100)}}
-	o.Observer = s.seen
-	s.Server = connections.NewServer(h, o)
-	s.web = httptest.NewServer(s)
+	s := newSite(t, h, o, nil)
+	web := httptest.NewUnstartedServer(s)
+	for _, set := range tune {
+		set(web.Config)
+	}
+	web.Start()
+	s.web, s.url = web.Config, web.URL+"/hub"
+	t.Cleanup(func() { s.close(web.Close) })
+	return s
+}
+
+// openPipes is open on pipes, for a bubble.
+func openPipes(t *testing.T, h handler, o connections.Options) *site {
+	t.Helper()
+	listener := hubtest.NewPipes()
+	s := newSite(t, h, o, listener)
+	s.web, s.url = &http.Server{Handler: s, ReadHeaderTimeout: patience, ReadTimeout: patience}, "http://pipes/hub"
+	over := make(chan error, 1)
+	go func() { over <- s.web.Serve(listener) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Shutdown: %v", err)
-		}
-		s.web.Close()
+		s.close(func() {
+			_ = s.web.Close() // nothing is left to be lost
+			if err := <-over; !errors.Is(err, http.ErrServerClosed) {
+				t.Errorf("serve: %v", err)
+			}
+		})
 	})
 	return s
+}
+
+func newSite(t *testing.T, h handler, o connections.Options, listener *hubtest.Pipes) *site {
+	t.Helper()
+	s := &site{t: t, seen: &seen{ended: make(chan string, 1000)}}
+	o.Observer = s.seen
+	s.Server = connections.NewServer(h, o)
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 10}
+	if listener != nil {
+		transport.DialContext = listener.Dial
+	}
+	s.client = &http.Client{Transport: transport}
+	return s
+}
+
+func (s *site) close(web func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		s.t.Errorf("Shutdown: %v", err)
+	}
+	s.client.CloseIdleConnections()
+	web()
 }
 
 // answer is an HTTP answer.
@@ -106,7 +148,8 @@ type answer struct {
 	body   string
 }
 
-// do makes a request; headers come in pairs.
+// do makes a request that is answered at once, without a socket between;
+// headers come in pairs.
 func (s *site) do(method, suffix string, headers ...string) answer {
 	s.t.Helper()
 	return serve(s.t, s, method, suffix, headers...)
@@ -138,7 +181,7 @@ func (s *site) dial(query string, headers ...string) (*websocket.Conn, answer) {
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	ws, response, err := websocket.DefaultDialer.DialContext(s.t.Context(), "ws"+strings.TrimPrefix(s.web.URL, "http")+"/hub?"+query, h)
+	ws, response, err := websocket.DefaultDialer.DialContext(s.t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+"?"+query, h)
 	if response == nil {
 		s.t.Fatalf("open ?%s: %v", query, err)
 	}

@@ -4,16 +4,18 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // negotiation is the answer to negotiate. The order of its fields is that of
 // the official server (TransportProtocols, "POST [endpoint-base]/negotiate").
 type negotiation struct {
-	NegotiateVersion    int         `json:"negotiateVersion"`
-	ConnectionID        string      `json:"connectionId"`
-	ConnectionToken     string      `json:"connectionToken,omitempty"`
-	AvailableTransports []transport `json:"availableTransports"`
+	NegotiateVersion     int         `json:"negotiateVersion"`
+	ConnectionID         string      `json:"connectionId"`
+	ConnectionToken      string      `json:"connectionToken,omitempty"`
+	UseStatefulReconnect bool        `json:"useStatefulReconnect,omitempty"`
+	AvailableTransports  []transport `json:"availableTransports"`
 }
 
 type transport struct {
@@ -21,13 +23,24 @@ type transport struct {
 	TransferFormats []string `json:"transferFormats"`
 }
 
+// available are the transports as negotiate names them.
+func available(names []string) []transport {
+	formats := map[string][]string{WebSockets: {"Text", "Binary"}, ServerSentEvents: {"Text"}, LongPolling: {"Text", "Binary"}}
+	all := make([]transport, 0, len(names))
+	for _, name := range names {
+		if f, known := formats[name]; known {
+			all = append(all, transport{name, f})
+		}
+	}
+	return all
+}
+
 // maxNegotiateVersion is the newest version this server speaks.
 const maxNegotiateVersion = 1
 
-func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, c caller) {
+func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, by caller) {
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		s.refuse(w, http.StatusMethodNotAllowed, "Method not allowed.")
+		s.notAllowed(w, http.MethodPost)
 		return
 	}
 	version, problem := negotiateVersion(r)
@@ -36,22 +49,26 @@ func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, c caller) {
 		writeJSON(w, map[string]string{"error": problem})
 		return
 	}
-	answer := negotiation{
-		NegotiateVersion:    version,
-		ConnectionID:        newID(),
-		AvailableTransports: []transport{{WebSockets, []string{"Text", "Binary"}}},
-	}
+	answer := negotiation{NegotiateVersion: version, ConnectionID: newID(), AvailableTransports: s.available}
 	token := answer.ConnectionID // version 0 has no token: the id is the key
 	if version > 0 {
 		answer.ConnectionToken = newID()
 		token = answer.ConnectionToken
+		answer.UseStatefulReconnect = strings.EqualFold(queryValue(r, "useStatefulReconnect"), "true") && s.mayKeep(by.principal.UserID)
 	}
-	if !s.expect(token, negotiated{id: answer.ConnectionID, userID: c.principal.UserID, since: time.Now()}) {
-		w.Header().Set("Retry-After", "1")
-		s.refuse(w, http.StatusServiceUnavailable, "The server takes no new connections at the moment.")
+	n := negotiated{answer.ConnectionID, by.principal.UserID, time.Now(), answer.UseStatefulReconnect}
+	if !s.expect(token, n) {
+		s.refuse(w, errNew)
 		return
 	}
 	writeJSON(w, answer)
+}
+
+// expect lets a negotiated connection wait for its transport.
+func (s *Server) expect(token string, n negotiated) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.refusing && s.lobby.add(token, n)
 }
 
 // negotiateVersion is the version to answer with, or what is wrong with the
@@ -69,26 +86,6 @@ func negotiateVersion(r *http.Request) (version int, problem string) {
 		return 0, "The client requested version '" + strconv.Itoa(version) + "', but the server does not support this version."
 	}
 	return min(version, maxNegotiateVersion), ""
-}
-
-// expect keeps a negotiated connection until its transport comes. Those that
-// have waited too long are dropped here, so no timer is needed for them.
-func (s *Server) expect(token string, n negotiated) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n.since.Sub(s.lastSweep) >= time.Second || len(s.waiting) >= s.options.MaxWaiting {
-		s.lastSweep = n.since
-		for token, old := range s.waiting {
-			if n.since.Sub(old.since) > s.options.DisconnectTimeout {
-				delete(s.waiting, token)
-			}
-		}
-	}
-	if s.refusing || len(s.waiting) >= s.options.MaxWaiting {
-		return false
-	}
-	s.waiting[token] = n
-	return true
 }
 
 func writeJSON(w http.ResponseWriter, value any) {

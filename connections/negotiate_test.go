@@ -28,17 +28,48 @@ func negotiated(t *testing.T, a answer) (id, token string) {
 }
 
 // signalr.md §2: status 200, application/json, a content length, and the
-// properties in the order of the official server.
+// properties in the order of the official server. Stateful reconnect is granted
+// only if it is asked for, allowed and possible.
 func TestNegotiateAnswer(t *testing.T) {
-	const transports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]}`
-	for _, test := range []struct{ query, want string }{
-		{"?negotiateVersion=1", `{"negotiateVersion":1,"connectionId":"ID","connectionToken":"ID",` + transports},
-		{"?negotiateVersion=0", `{"negotiateVersion":0,"connectionId":"ID",` + transports},
-		{"", `{"negotiateVersion":0,"connectionId":"ID",` + transports},
-		{"?negotiateVersion=1&useStatefulReconnect=true", `{"negotiateVersion":1,"connectionId":"ID","connectionToken":"ID",` + transports},
+	const (
+		ws         = `{"transport":"WebSockets","transferFormats":["Text","Binary"]}`
+		sse        = `{"transport":"ServerSentEvents","transferFormats":["Text"]}`
+		lp         = `{"transport":"LongPolling","transferFormats":["Text","Binary"]}`
+		transports = `"availableTransports":[` + ws + "," + sse + "," + lp + "]}"
+		version0   = `{"negotiateVersion":0,"connectionId":"ID",`
+		version1   = `{"negotiateVersion":1,"connectionId":"ID","connectionToken":"ID",`
+	)
+	resumable := connections.Options{StatefulReconnect: true}
+	for _, test := range []struct {
+		name  string
+		o     connections.Options
+		query string
+		want  string
+	}{
+		{"version 1", connections.Options{}, "?negotiateVersion=1", version1 + transports},
+		{"version 0", connections.Options{}, "?negotiateVersion=0", version0 + transports},
+		{"no version", connections.Options{}, "", version0 + transports},
+		{"reconnect is not allowed", connections.Options{}, "?negotiateVersion=1&useStatefulReconnect=true", version1 + transports},
+		{"reconnect", resumable, "?negotiateVersion=1&useStatefulReconnect=true", version1 + `"useStatefulReconnect":true,` + transports},
+		{"reconnect, in capitals", resumable, "?negotiateVersion=2&USESTATEFULRECONNECT=True", version1 + `"useStatefulReconnect":true,` + transports},
+		{"reconnect is not asked for", resumable, "?negotiateVersion=1", version1 + transports},
+		{"reconnect is refused", resumable, "?negotiateVersion=1&useStatefulReconnect=false", version1 + transports},
+		{"reconnect is no boolean", resumable, "?negotiateVersion=1&useStatefulReconnect=1", version1 + transports},
+		{"reconnect with version 0", resumable, "?useStatefulReconnect=true", version0 + transports},
+		{
+			"reconnect without WebSockets",
+			connections.Options{StatefulReconnect: true, Transports: []string{connections.LongPolling}},
+			"?negotiateVersion=1&useStatefulReconnect=true", version1 + `"availableTransports":[` + lp + "]}",
+		},
+		{
+			"another order, and a name that is none",
+			connections.Options{Transports: []string{connections.LongPolling, "ForeverFrame", connections.WebSockets}},
+			"?negotiateVersion=1", version1 + `"availableTransports":[` + lp + "," + ws + "]}",
+		},
+		{"none", connections.Options{Transports: []string{"ForeverFrame"}}, "", version0 + `"availableTransports":[]}`},
 	} {
-		t.Run(test.query, func(t *testing.T) {
-			a := serve(t, connections.NewServer(handler(stay), connections.Options{}), http.MethodPost, "/negotiate"+test.query)
+		t.Run(test.name, func(t *testing.T) {
+			a := serve(t, connections.NewServer(handler(stay), test.o), http.MethodPost, "/negotiate"+test.query)
 			got := regexp.MustCompile(`"[A-Za-z0-9_-]{22}"`).ReplaceAllString(a.body, `"ID"`)
 			if a.status != http.StatusOK || got != test.want {
 				t.Errorf("got %d %s, want 200 %s", a.status, got, test.want)
@@ -114,7 +145,7 @@ func TestNegotiateIDs(t *testing.T) {
 func TestNegotiateKeys(t *testing.T) {
 	s := open(t, stay, connections.Options{})
 	id, token := negotiated(t, s.do(http.MethodPost, "/negotiate?negotiateVersion=1"))
-	if ws, a := s.dial("id=" + id); ws != nil || a.status != http.StatusNotFound || a.body != "No Connection with that ID" {
+	if ws, a := s.dial("id=" + id); ws != nil || a.status != http.StatusNotFound || a.body != unknown {
 		t.Errorf("the id as key: got %d %q, want 404", a.status, a.body)
 	}
 	s.mustDial("ID=" + token)

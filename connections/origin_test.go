@@ -2,6 +2,7 @@ package connections_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"tidings/connections"
@@ -87,7 +88,7 @@ func TestForeignSocketIsRefused(t *testing.T) {
 	if ws, a := s.dial("", "Origin", "https://evil.example"); ws != nil || a.status != http.StatusForbidden {
 		t.Errorf("real socket: got %d, want 403", a.status)
 	}
-	s.mustDial("", "Origin", s.web.URL)
+	s.mustDial("", "Origin", strings.TrimSuffix(s.url, "/hub"))
 }
 
 // signalr.md §12: a preflight is answered without a token, with the methods

@@ -4,128 +4,46 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
-
-	"tidings/roles"
 )
 
 // Handler is what a connection is for; hub.Hub is one.
 type Handler interface {
-	// ServeConn serves one connection and returns when it is over; the socket
-	// is closed then. It runs on the connection's own goroutine, after the
-	// HTTP handler has returned, and ctx ends with the connection.
+	// ServeConn serves one connection and returns when it is over; its
+	// transport is closed then. It runs on the connection's own goroutine, and
+	// ctx ends with the connection, not with a request.
 	ServeConn(ctx context.Context, c *Conn)
 }
-
-// Observer counts connections. Its methods must not block.
-type Observer interface {
-	// Opened is called when a transport has been attached.
-	Opened(transport string)
-	// Closed is called when it is over; reason is one of a bounded set.
-	Closed(transport, reason string, lasted time.Duration)
-	// Refused is called for a request that was answered with an HTTP status of
-	// 400 or more.
-	Refused(status int)
-}
-
-// Options tunes the endpoint of one hub. The zero value is ready for use and
-// lets anybody in from the same origin.
-type Options struct {
-	// Verifier makes a principal of a bearer token; every request then needs
-	// one. nil lets anonymous callers in.
-	Verifier roles.Verifier
-	// Origins are the exact origins, such as "https://app.example", that pages
-	// of other hosts may call from, with credentials. The host's own pages
-	// always may.
-	Origins []string
-	// AllowLocalhost lets in pages of localhost, 127.0.0.1 and [::1], whatever
-	// the port: for development.
-	AllowLocalhost bool
-	// DisconnectTimeout is how long a negotiated connection may wait for its
-	// transport. Default 15 s.
-	DisconnectTimeout time.Duration
-	// MaxWaiting is how many may wait so at the same moment; the next one is
-	// refused with 503. Default 10,000.
-	MaxWaiting int
-	// SendTimeout is how long a socket may take no byte before its connection
-	// is given up. Default 10 s.
-	SendTimeout time.Duration
-	// CloseTimeout is how long the server waits for the peer's close frame.
-	// Default 5 s.
-	CloseTimeout   time.Duration
-	Logger         *slog.Logger
-	Observer       Observer
-	TracerProvider trace.TracerProvider
-}
-
-func (o Options) withDefaults() Options {
-	if o.DisconnectTimeout <= 0 {
-		o.DisconnectTimeout = 15 * time.Second
-	}
-	if o.MaxWaiting <= 0 {
-		o.MaxWaiting = 10_000
-	}
-	if o.SendTimeout <= 0 {
-		o.SendTimeout = 10 * time.Second
-	}
-	if o.CloseTimeout <= 0 {
-		o.CloseTimeout = 5 * time.Second
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Observer == nil {
-		o.Observer = silent{}
-	}
-	if o.TracerProvider == nil {
-		o.TracerProvider = noop.NewTracerProvider()
-	}
-	return o
-}
-
-type silent struct{}
-
-func (silent) Opened(string)                        {}
-func (silent) Closed(string, string, time.Duration) {}
-func (silent) Refused(int)                          {}
 
 // Server is the endpoint of one hub: an http.Handler for its path and for
 // negotiate below it.
 type Server struct {
-	handler  Handler
-	options  Options
-	origins  origins
-	tracer   trace.Tracer
-	upgrader websocket.Upgrader
-	buffers  sync.Pool // of *[]byte, for reading
+	gate
+
+	handler   Handler
+	available []transport
+	tracer    trace.Tracer
+	upgrader  websocket.Upgrader
+	buffers   sync.Pool // of *[]byte, for reading
 
 	wg sync.WaitGroup // one per connection
 
-	mu        sync.Mutex // guards all below
-	refusing  bool
-	cutting   bool                  // Shutdown has cut all that had a socket
-	waiting   map[string]negotiated // by connection token
-	attached  map[string]*Conn      // by connection token
-	lastSweep time.Time
+	mu       sync.Mutex // guards all below
+	refusing bool
+	lobby    lobby
+	attached map[string]*Conn // by connection token
+	kept     keeping
 }
 
-// negotiated is a connection that has no transport yet.
-type negotiated struct {
-	id     string
-	userID string
-	since  time.Time
-}
-
-// readBuffer is the piece in which messages are read, while there is one.
+// readBuffer is the piece in which messages and bodies are read, while there
+// is one.
 const readBuffer = 4 << 10
 
 // NewServer makes the endpoint of a handler. Mount it at the path of the hub
@@ -133,118 +51,108 @@ const readBuffer = 4 << 10
 func NewServer(h Handler, o Options) *Server {
 	o = o.withDefaults()
 	return &Server{
-		handler: h,
-		options: o,
-		origins: newOrigins(o.Origins, o.AllowLocalhost),
-		tracer:  o.TracerProvider.Tracer("tidings/connections"),
+		gate:      newGate(o),
+		handler:   h,
+		available: available(o.Transports),
+		tracer:    o.TracerProvider.Tracer("tidings/connections"),
 		upgrader: websocket.Upgrader{
-			// The smallest gorilla takes: an idle connection keeps it.
-			ReadBufferSize:  256,
+			// ReadBufferSize 0: the buffer of taking is used.
 			WriteBufferPool: &sync.Pool{},
 			CheckOrigin:     func(*http.Request) bool { return true }, // checked before, with the list of CORS
 			Error:           func(http.ResponseWriter, *http.Request, int, error) {},
 		},
-		buffers: sync.Pool{New: func() any {
-			b := make([]byte, readBuffer)
-			return &b
-		}},
-		waiting:  make(map[string]negotiated),
+		lobby:    newLobby(o.MaxWaiting, o.DisconnectTimeout),
 		attached: make(map[string]*Conn),
+		kept:     keeping{byUser: make(map[string]int)},
 	}
+}
+
+func (s *Server) buffer() *[]byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, readBuffer)
+	return &b
 }
 
 // ServeHTTP decides as the official server does: what it may not do comes
 // first, then negotiate, then the transports (TransportProtocols).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch s.origins.check(w, r) {
-	case http.StatusNoContent:
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case http.StatusForbidden:
-		s.refuse(w, http.StatusForbidden, "Origin not allowed.")
-		return
-	}
-	principal, token, ok := s.authenticate(w, r)
-	if !ok {
-		return
-	}
-	c := caller{principal: principal, token: token}
+	by, ok := s.enter(w, r)
 	switch {
+	case !ok:
 	case strings.HasSuffix(r.URL.Path, "/negotiate"):
-		s.negotiate(w, r, c)
-	case r.Method == http.MethodGet && websocket.IsWebSocketUpgrade(r):
-		s.serveWebSocket(w, r, c)
-	case r.Method == http.MethodGet, r.Method == http.MethodPost, r.Method == http.MethodDelete:
-		s.refuseHalf(w, r)
-	default:
-		w.Header().Set("Allow", "GET, POST, DELETE")
-		s.refuse(w, http.StatusMethodNotAllowed, "Method not allowed.")
-	}
-}
-
-// caller is who makes a request.
-type caller struct {
-	principal roles.Principal
-	token     string
-}
-
-// authenticate answers 401 before anything else happens, as for every request
-// of the endpoint.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (roles.Principal, string, bool) {
-	token, err := roles.BearerToken(r)
-	if err == nil && s.options.Verifier == nil {
-		return roles.Principal{}, token, true
-	}
-	var principal roles.Principal
-	if err == nil {
-		principal, err = s.options.Verifier.Verify(r.Context(), token)
-	}
-	if err == nil {
-		return principal, token, true
-	}
-	var auth *roles.AuthError
-	if !errors.As(err, &auth) {
-		s.options.Logger.ErrorContext(r.Context(), "token cannot be verified", slog.Any("error", err))
-		w.Header().Set("Retry-After", "1")
-		s.refuse(w, http.StatusServiceUnavailable, "Tokens cannot be verified at the moment.")
-		return principal, "", false
-	}
-	w.Header().Set("WWW-Authenticate", auth.WWWAuthenticate())
-	s.refuse(w, http.StatusUnauthorized, "")
-	return principal, "", false
-}
-
-// refuseHalf answers the send and receive halves of the transports that this
-// endpoint does not speak.
-func (s *Server) refuseHalf(w http.ResponseWriter, r *http.Request) {
-	token := queryValue(r, "id")
-	s.mu.Lock()
-	_, waits := s.waiting[token]
-	_, attached := s.attached[token]
-	s.mu.Unlock()
-	switch {
-	case token == "":
-		s.refuse(w, http.StatusBadRequest, "Connection ID required")
-	case !waits && !attached:
-		s.refuse(w, http.StatusNotFound, "No Connection with that ID")
-	case r.Method == http.MethodPost && attached:
-		s.refuse(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
+		s.negotiate(w, r, by)
+	case r.Method == http.MethodGet:
+		s.serveGet(w, r, by)
+	case r.Method == http.MethodPost:
+		s.serveSend(w, r, by)
 	case r.Method == http.MethodDelete:
-		s.refuse(w, http.StatusBadRequest, "Cannot terminate this connection using the DELETE endpoint.")
-	case attached:
-		s.refuse(w, http.StatusBadRequest, "Cannot change transports mid-connection")
-	case strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
-		s.refuse(w, http.StatusNotFound, "ServerSentEvents transport not supported by this end point type")
+		s.serveDelete(w, r, by)
 	default:
-		s.refuse(w, http.StatusNotFound, "LongPolling transport not supported by this end point type")
+		s.notAllowed(w, "GET, POST, DELETE")
 	}
 }
 
-func (s *Server) refuse(w http.ResponseWriter, status int, text string) {
-	s.options.Observer.Refused(status)
-	w.Header().Set("Content-Type", "text/plain")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) //nolint:gosec // plain text; if the caller is gone there is nobody to tell
+func (s *Server) serveGet(w http.ResponseWriter, r *http.Request, by caller) {
+	switch {
+	case r.ContentLength != 0:
+		// It would have to be read, with a deadline, while the answer waits.
+		s.refuse(w, refusal{http.StatusBadRequest, "GET requests have no body."})
+	case strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+		s.serveEvents(w, r, by)
+	case websocket.IsWebSocketUpgrade(r):
+		s.serveWebSocket(w, r, by)
+	default:
+		s.servePoll(w, r, by)
+	}
+}
+
+// begin starts a connection whose transport is made of requests. Its span ends
+// here and not at the end of the connection, so that it can be seen at once.
+func (s *Server) begin(r *http.Request, c *Conn) {
+	_, span := s.tracer.Start(r.Context(), "GET "+r.URL.Path, spanOptions(r, c)...)
+	spanStatus(span, http.StatusOK)
+	span.End()
+	c.span = span.SpanContext()
+	s.options.Observer.Opened(c.transport)
+	go s.serve(context.WithoutCancel(r.Context()), c) // as for a WebSocket
+}
+
+// spanOptions describe the request that attaches a transport.
+func spanOptions(r *http.Request, c *Conn) []trace.SpanStartOption {
+	names := map[string]string{WebSockets: "web_sockets", ServerSentEvents: "server_sent_events", LongPolling: "long_polling"}
+	return []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithAttributes(
+			attribute.String("http.request.method", http.MethodGet),
+			attribute.String("http.route", r.URL.Path),
+			attribute.String("signalr.transport", names[c.transport]),
+			attribute.String("notify.connection.id", c.id),
+		),
+	}
+}
+
+func spanStatus(span trace.Span, status int) {
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+}
+
+func (s *Server) serve(ctx context.Context, c *Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.wg.Done()
+	defer cancel()
+	s.handler.ServeConn(ctx, c)
+	reason := c.end()
+	s.forget(c)
+	s.options.Observer.Closed(c.transport, reason, time.Since(c.opened))
+}
+
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.attached, c.token)
+	if c.isKept() {
+		s.release(c.maker.principal.UserID)
+	}
 }
 
 // Refuse makes the server turn new connections away, with 503; those that are
@@ -270,15 +178,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	s.cutting = true
 	for _, c := range s.attached {
-		if c.net != nil { // else see attach
-			c.Abort()
-		}
+		c.Abort()
 	}
 	s.mu.Unlock()
-	// What still runs now has lost its socket; a handler that does not care is
-	// not waited for without end.
+	// What still runs now has lost its transport; a handler that does not care
+	// is not waited for without end.
 	late := time.NewTimer(s.options.CloseTimeout)
 	defer late.Stop()
 	select {

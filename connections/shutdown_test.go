@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -123,8 +125,56 @@ func TestShutdownDuringAnUpgrade(t *testing.T) {
 	wait(t, "the client", dialled)
 }
 
+// Streams and polls are waited for and cut like sockets.
+func TestShutdownOfHalves(t *testing.T) {
+	for _, end := range []string{"waits", "cuts"} {
+		t.Run(end, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { shutDownHalves(t, end) })
+		})
+	}
+}
+
+func shutDownHalves(t *testing.T, end string) {
+	t.Helper()
+	s, conns := openServedPipes(t, connections.Options{})
+	e := s.events("?id=" + s.token())
+	polled, waiting := s.polled(), "?id="+s.token()
+	all := []*served{<-conns, <-conns}
+	poll := s.later(http.MethodGet, polled, "")
+	synctest.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	over := make(chan error, 1)
+	go func() { over <- s.Shutdown(ctx) }()
+	synctest.Wait()
+	for _, accept := range []string{"*/*", "text/event-stream"} {
+		if a := s.do(http.MethodGet, waiting, "Accept", accept); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: a new one: got %d, want 503 with Retry-After", accept, a.status)
+		}
+	}
+	s.want(s.ask(http.MethodPost, polled, "still here"), http.StatusOK, "")
+	if end == "cuts" {
+		cancel()
+		for _, c := range all {
+			for err := error(nil); err == nil; {
+				_, err = c.Receive()
+			}
+		}
+	}
+	for _, c := range all {
+		c.leave()
+	}
+	s.want(<-poll, http.StatusNoContent, "")
+	if event, err := e.next(); err == nil {
+		t.Errorf("an event came: %q", event)
+	}
+	if err := <-over; (err != nil) != (end == "cuts") {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
 // The observer hears of every connection once when it begins and once when it
-// ends.
+// ends, whatever its transport.
 func TestObserver(t *testing.T) {
 	s := open(t, echo, connections.Options{})
 	for range 3 {
@@ -136,44 +186,76 @@ func TestObserver(t *testing.T) {
 			t.Errorf("ended: got %q, want normal", got)
 		}
 	}
+	e := s.events("?id=" + s.token())
+	if _, err := e.line(); err != nil {
+		t.Fatal(err)
+	}
+	e.close()
+	if got := wait(t, "the end", s.seen.ended); got != "ServerSentEvents normal" {
+		t.Errorf("ended: got %q, want normal", got)
+	}
+	s.want(s.ask(http.MethodDelete, s.polled(), ""), http.StatusAccepted, "")
+	if got := wait(t, "the end", s.seen.ended); got != "LongPolling normal" {
+		t.Errorf("ended: got %q, want normal", got)
+	}
 	s.seen.mu.Lock()
 	defer s.seen.mu.Unlock()
-	if got := fmt.Sprint(s.seen.opened); got != "[WebSockets WebSockets WebSockets]" {
-		t.Errorf("opened: got %s, want three", got)
+	if got := fmt.Sprint(s.seen.opened); got != "[WebSockets WebSockets WebSockets ServerSentEvents LongPolling]" {
+		t.Errorf("opened: got %s, want each once", got)
 	}
 }
 
-// The request that makes a connection is a span that ends with the upgrade;
-// what is secret is not in it.
+// The request that makes a connection is a span that ends when its transport
+// is attached; what is secret is not in it.
 func TestConnectSpan(t *testing.T) {
-	exporter := tracetest.NewInMemoryExporter()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	conns := make(chan *connections.Conn, 1)
-	s := open(t, func(ctx context.Context, c *connections.Conn) { conns <- c; stay(ctx, c) }, connections.Options{TracerProvider: provider})
-	s.mustDial("access_token=secret&x=1", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")
-	c := wait(t, "the connection", conns)
-	spans := exporter.GetSpans()
-	if len(spans) != 1 {
-		t.Fatalf("got %d spans while the connection is open, want 1", len(spans))
-	}
-	span := spans[0]
-	if span.Name != "GET /hub" || span.SpanKind != trace.SpanKindServer || span.Parent.IsValid() || !span.SpanContext.Equal(c.ConnectSpan()) {
-		t.Errorf("got %q, %v, parent %v, context %v, want GET /hub, server, a root, that of the connection", span.Name, span.SpanKind, span.Parent, span.SpanContext)
-	}
-	want := map[attribute.Key]string{
-		"http.request.method": "GET", "http.route": "/hub", "signalr.transport": "web_sockets",
-		"notify.connection.id": c.ID(), "http.response.status_code": "101",
-	}
-	for _, a := range span.Attributes {
-		if want[a.Key] != a.Value.String() {
-			t.Errorf("%s: got %q, want %q", a.Key, a.Value.String(), want[a.Key])
-		}
-		delete(want, a.Key)
-	}
-	if len(want) > 0 {
-		t.Errorf("attributes are missing: %v", want)
-	}
-	if lasted := span.EndTime.Sub(span.StartTime); lasted > 10*time.Second {
-		t.Errorf("the span lasted %v", lasted)
+	for _, test := range []struct{ transport, name, status string }{
+		{connections.WebSockets, "web_sockets", "101"},
+		{connections.ServerSentEvents, "server_sent_events", "200"},
+		{connections.LongPolling, "long_polling", "200"},
+	} {
+		t.Run(test.transport, func(t *testing.T) {
+			exporter := tracetest.NewInMemoryExporter()
+			provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+			s, conns := openServed(t, connections.Options{TracerProvider: provider})
+			token := s.token()
+			query, parent := "access_token=secret&x=1&id="+token, []string{"Traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"}
+			switch test.transport {
+			case connections.WebSockets:
+				s.mustDial(query, parent...)
+			case connections.ServerSentEvents:
+				s.events("?"+query, parent...)
+			default:
+				s.want(s.ask(http.MethodGet, "?"+query, "", parent...), http.StatusOK, "")
+			}
+			c := wait(t, "the connection", conns)
+			spans := exporter.GetSpans()
+			if len(spans) != 1 {
+				t.Fatalf("got %d spans while the connection is open, want 1", len(spans))
+			}
+			span := spans[0]
+			if span.Name != "GET /hub" || span.SpanKind != trace.SpanKindServer || span.Parent.IsValid() || !span.SpanContext.Equal(c.ConnectSpan()) {
+				t.Errorf("got %q, %v, parent %v, context %v, want GET /hub, server, a root, that of the connection", span.Name, span.SpanKind, span.Parent, span.SpanContext)
+			}
+			want := map[attribute.Key]string{
+				"http.request.method": "GET", "http.route": "/hub", "signalr.transport": test.name,
+				"notify.connection.id": c.ID(), "http.response.status_code": test.status,
+			}
+			for _, a := range span.Attributes {
+				if want[a.Key] != a.Value.String() {
+					t.Errorf("%s: got %q, want %q", a.Key, a.Value.String(), want[a.Key])
+				}
+				delete(want, a.Key)
+			}
+			if len(want) > 0 {
+				t.Errorf("attributes are missing: %v", want)
+			}
+			if lasted := span.EndTime.Sub(span.StartTime); lasted > 10*time.Second {
+				t.Errorf("the span lasted %v", lasted)
+			}
+			if shown := fmt.Sprintf("%+v", span); strings.Contains(shown, token) || strings.Contains(shown, "secret") {
+				t.Errorf("the span has a secret: %s", shown)
+			}
+			c.Abort()
+		})
 	}
 }

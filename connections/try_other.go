@@ -4,4 +4,4 @@ package connections
 
 // prepare has nothing to do: writes cannot be tried on this system and go
 // through Drain.
-func (c *Conn) prepare() {}
+func (s *socket) prepare() {}

@@ -4,121 +4,75 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/gorilla/websocket"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, by caller) {
-	c, status, text := s.admit(r, by)
-	if status != 0 {
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "1")
+	c, first, err := s.admit(r, by, WebSockets, nil)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	number := c.arrive()
+	ws, span, err := s.upgrade(w, r, c)
+	if err != nil {
+		if first {
+			s.forget(c)
+			s.wg.Done()
 		}
-		s.refuse(w, status, text)
+		s.refuseUpgrade(w, err)
 		return
 	}
-	if err := s.upgrade(w, r, c); err != nil {
-		s.forget(c)
-		w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455 §4.4
-		s.refuse(w, http.StatusBadRequest, "The WebSocket handshake is not valid: "+err.Error())
+	if !first {
+		c.offer(offer{ws, by.principal, number})
 		return
 	}
+	c.span = span
+	c.attach(ws)
 	s.options.Observer.Opened(WebSockets)
 	// The goroutine ends with the connection; Shutdown waits for it. The
 	// request's values stay, its end does not end the connection.
 	go s.serve(context.WithoutCancel(r.Context()), c)
 }
 
-// admit finds the connection a request is for, or makes a new one when the
-// client has skipped negotiation, and takes it: a second socket is refused.
-func (s *Server) admit(r *http.Request, by caller) (c *Conn, status int, text string) {
-	token := queryValue(r, "id")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n, known := s.waiting[token]
-	switch {
-	case s.refusing:
-		return nil, http.StatusServiceUnavailable, "The server takes no new connections at the moment."
-	case token == "":
-		n, token = negotiated{id: newID(), userID: by.principal.UserID}, newID()
-	case s.attached[token] != nil:
-		return nil, http.StatusConflict, ""
-	case !known || time.Since(n.since) > s.options.DisconnectTimeout:
-		delete(s.waiting, token)
-		return nil, http.StatusNotFound, "No Connection with that ID"
-	case n.userID != by.principal.UserID:
-		return nil, http.StatusForbidden, ""
+// errTaken refuses an upgrade that can no longer be answered.
+var errTaken = errors.New("the client has not waited for the answer, or is gone")
+
+func (s *Server) refuseUpgrade(w http.ResponseWriter, err error) {
+	if errors.Is(err, errTaken) {
+		s.options.Observer.Refused(http.StatusBadRequest)
+		return
 	}
-	delete(s.waiting, token)
-	// Cloned: these are pieces of the request, which would stay in memory.
-	by.token = strings.Clone(by.token)
-	c = &Conn{server: s, id: n.id, token: strings.Clone(token), caller: by, query: publicQuery(r), remote: r.RemoteAddr, opened: time.Now()}
-	s.attached[token] = c
-	s.wg.Add(1)
-	return c, 0, ""
+	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455 §4.4
+	s.refuse(w, refusal{http.StatusBadRequest, "The WebSocket handshake is not valid: " + err.Error()})
 }
 
-// publicQuery is the query without what must stay secret. It holds nothing of
-// the request's memory.
-func publicQuery(r *http.Request) url.Values {
-	q := url.Values{}
-	for key, values := range r.URL.Query() {
-		if strings.EqualFold(key, "access_token") || strings.EqualFold(key, "id") {
-			continue
-		}
-		for _, value := range values {
-			q.Add(strings.Clone(key), strings.Clone(value))
-		}
-	}
-	return q
-}
-
-// upgrade answers 101. The connect span ends here and not at the end of the
-// connection, so that it can be seen at once.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) error {
-	_, span := s.tracer.Start(r.Context(), "GET "+r.URL.Path, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(),
-		trace.WithAttributes(
-			attribute.String("http.request.method", http.MethodGet),
-			attribute.String("http.route", r.URL.Path),
-			attribute.String("signalr.transport", "web_sockets"),
-			attribute.String("notify.connection.id", c.id),
-		))
+// upgrade answers 101.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) (*socket, trace.SpanContext, error) {
+	_, span := s.tracer.Start(r.Context(), "GET "+r.URL.Path, spanOptions(r, c)...)
 	defer span.End()
-	ws, err := s.upgrader.Upgrade(&muting{ResponseWriter: w}, r, nil)
-	if err != nil {
-		return err
+	taken := &taking{ResponseWriter: w}
+	ws, err := s.upgrader.Upgrade(taken, r, nil)
+	if err != nil && taken.muted != nil {
+		err = errTaken // the library has closed it
 	}
-	span.SetAttributes(attribute.Int("http.response.status_code", http.StatusSwitchingProtocols))
-	c.span = span.SpanContext()
-	s.attach(c, ws)
-	c.prepare()
+	if err != nil {
+		return nil, trace.SpanContext{}, err
+	}
+	spanStatus(span, http.StatusSwitchingProtocols)
+	taken.muted.on.Store(true)
+	so := &socket{server: s, ws: ws, net: taken.muted.Conn, unread: taken.reader}
+	so.prepare()
 	ws.SetPingHandler(c.pong)
 	ws.SetPongHandler(func(string) error { return nil })
-	ws.SetCloseHandler(func(int, string) error { return nil }) // answered by serve
-	return nil
-}
-
-// attach gives a connection its socket. One that comes after Shutdown has cut
-// all the others is cut as well.
-func (s *Server) attach(c *Conn, ws *websocket.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.ws, c.net = ws, ws.NetConn()
-	if muted, ok := c.net.(*mute); ok {
-		muted.on.Store(true)
-		c.net = muted.Conn
-	}
-	if s.cutting {
-		c.Abort()
-	}
+	ws.SetCloseHandler(func(int, string) error { return nil }) // answered by Finish
+	return so, span.SpanContext(), nil
 }
 
 // mute is the socket as the WebSocket library has it: once the connection is
@@ -139,16 +93,31 @@ func (m *mute) Write(p []byte) (int, error) {
 	return m.Conn.Write(p)
 }
 
-// muting is a response whose socket, when it is taken over, can be muted.
-type muting struct{ http.ResponseWriter }
+// wsBuffer is the smallest buffer that the library reads through if it is not
+// its own: an idle connection keeps it.
+const wsBuffer = 257
+
+// taking is a response whose socket, when it is taken over, can be muted and
+// is read through a buffer that is known.
+type taking struct {
+	http.ResponseWriter
+
+	muted  *mute
+	reader *bufio.Reader
+}
 
 // Hijack implements http.Hijacker.
-func (m *muting) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
+func (t *taking) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(t.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	return &mute{Conn: conn}, buffered, nil
+	t.muted = &mute{Conn: conn}
+	if buffered.Reader.Buffered() == 0 { // else the library refuses
+		t.reader = bufio.NewReaderSize(t.muted, wsBuffer)
+		buffered = bufio.NewReadWriter(t.reader, buffered.Writer)
+	}
+	return t.muted, buffered, nil
 }
 
 // pong hands the answer to whoever writes.
@@ -157,31 +126,6 @@ func (c *Conn) pong(data string) error {
 		(*write)(appendFrame(nil, websocket.PongMessage, []byte(data)))
 	}
 	return nil
-}
-
-func (s *Server) serve(ctx context.Context, c *Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer s.wg.Done()
-	defer cancel()
-	s.handler.ServeConn(ctx, c)
-	// Nobody else writes any more: say goodbye if that has not been done.
-	if c.finished.Load() == nil {
-		c.Finish("normal")
-	}
-	c.goodbye.Wait()
-	s.forget(c)
-	c.cut.Do(func() { _ = c.net.Close() }) // nothing is left to be lost
-	s.options.Observer.Closed(WebSockets, *c.finished.Load(), time.Since(c.opened))
-}
-
-// forget also ends the account of a connection that could not be upgraded.
-func (s *Server) forget(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.attached, c.token)
-	if c.ws == nil {
-		s.wg.Done()
-	}
 }
 
 // The layout of a frame (RFC 6455 §5.2): final fragment, and the lengths that

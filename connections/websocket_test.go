@@ -115,9 +115,9 @@ func TestReceiveEnds(t *testing.T) {
 					if _, err := c.Receive(); err != nil {
 						ended <- err
 						if errors.Is(err, io.EOF) {
-							c.Finish("normal")
+							c.Sink().Finish("normal")
 						} else {
-							c.Finish("network")
+							c.Sink().Finish("network")
 						}
 						return
 					}
@@ -183,12 +183,12 @@ func TestFrames(t *testing.T) {
 			if i == len(lengths)/2 {
 				c.SetBinary()
 			}
-			if err := write(c, c.Frame([]byte("before")[:0], bytes.Repeat([]byte{byte('a' + i)}, n))); err != nil {
+			if err := write(c, c.Sink().Frame([]byte("before")[:0], bytes.Repeat([]byte{byte('a' + i)}, n))); err != nil {
 				t.Errorf("write: %v", err)
 			}
 		}
 		// Two frames in one write are two messages.
-		if err := write(c, c.Frame(c.Frame(nil, []byte("one")), []byte("two"))); err != nil {
+		if err := write(c, c.Sink().Frame(c.Sink().Frame(nil, []byte("one")), []byte("two"))); err != nil {
 			t.Errorf("write: %v", err)
 		}
 		stay(ctx, c)
@@ -232,8 +232,8 @@ func TestFinish(t *testing.T) {
 				if test.reason == "" {
 					return
 				}
-				c.Finish(test.reason)
-				c.Finish("twice")
+				c.Sink().Finish(test.reason)
+				c.Sink().Finish("twice")
 				stay(ctx, c)
 			}, connections.Options{})
 			ws := s.mustDial("")
@@ -255,7 +255,7 @@ func TestFinish(t *testing.T) {
 // A peer that does not answer the close frame is not waited for for ever.
 func TestFinishOfADeafPeer(t *testing.T) {
 	s := open(t, func(ctx context.Context, c *connections.Conn) {
-		c.Finish("normal")
+		c.Sink().Finish("normal")
 		stay(ctx, c)
 	}, connections.Options{CloseTimeout: 10 * time.Millisecond})
 	s.mustDial("") // and does not read
@@ -287,7 +287,7 @@ func TestPong(t *testing.T) {
 }
 
 // narrow opens a WebSocket that takes little before it is read.
-func (s *site) narrow() *websocket.Conn {
+func (s *site) narrow(suffix string) *websocket.Conn {
 	s.t.Helper()
 	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -295,7 +295,7 @@ func (s *site) narrow() *websocket.Conn {
 		}}
 		return d.DialContext(ctx, network, address)
 	}}
-	ws, response, err := dialer.DialContext(s.t.Context(), "ws"+strings.TrimPrefix(s.web.URL, "http")+"/hub", nil)
+	ws, response, err := dialer.DialContext(s.t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+suffix, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -308,9 +308,9 @@ func (s *site) narrow() *websocket.Conn {
 // take.
 func stall(t *testing.T, c *connections.Conn) (rest []byte) {
 	t.Helper()
-	page := c.Frame(nil, bytes.Repeat([]byte("x"), 64<<10))
+	page := c.Sink().Frame(nil, bytes.Repeat([]byte("x"), 64<<10))
 	for range 1000 {
-		switch n, err := c.TryWrite(page); {
+		switch n, err := c.Sink().TryWrite(page); {
 		case err != nil:
 			t.Errorf("TryWrite: %v", err)
 			return nil
@@ -330,16 +330,16 @@ func TestTryWriteThenDrain(t *testing.T) {
 		rest := stall(t, c)
 		close(stalled)
 		written := make(chan error, 1)
-		c.Drain(rest, func(err error) { written <- err })
+		c.Sink().Drain(rest, func(err error) { written <- err })
 		if err := <-written; err != nil {
 			t.Errorf("Drain: %v", err)
 		}
-		if err := write(c, c.Frame(nil, []byte("last"))); err != nil {
+		if err := write(c, c.Sink().Frame(nil, []byte("last"))); err != nil {
 			t.Errorf("write: %v", err)
 		}
 		stay(ctx, c)
 	}, connections.Options{})
-	ws := s.narrow()
+	ws := s.narrow("")
 	wait(t, "the stall", stalled)
 	for n := 0; ; n++ {
 		_, message, err := ws.ReadMessage()
@@ -355,14 +355,31 @@ func TestTryWriteThenDrain(t *testing.T) {
 	}
 }
 
+// Whoever owns many sockets writes often: a write allocates nothing.
+func TestTryWriteAllocatesNothing(t *testing.T) {
+	s, conns := openServed(t, connections.Options{})
+	ws := s.mustDial("")
+	sink := wait(t, "the connection", conns).Sink()
+	frame := sink.Frame(nil, []byte("x"))
+	allocated := testing.AllocsPerRun(100, func() {
+		if n, err := sink.TryWrite(frame); n != len(frame) || err != nil {
+			t.Errorf("TryWrite: got %d, %v", n, err)
+		}
+	})
+	if allocated > 0 {
+		t.Errorf("%v allocations, want none", allocated)
+	}
+	_ = ws.Close()
+}
+
 // signalr.md §4: a peer that takes nothing for the send timeout is given up.
 func TestDrainGivesUp(t *testing.T) {
 	gaveUp := make(chan error, 1)
 	s := open(t, func(_ context.Context, c *connections.Conn) {
-		c.Drain(stall(t, c), func(err error) { gaveUp <- err })
+		c.Sink().Drain(stall(t, c), func(err error) { gaveUp <- err })
 		_, _ = c.Receive()
 	}, connections.Options{SendTimeout: 50 * time.Millisecond})
-	ws := s.narrow()
+	ws := s.narrow("")
 	if err := wait(t, "the drain", gaveUp); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Drain: got %v, want os.ErrDeadlineExceeded", err)
 	}
@@ -386,11 +403,11 @@ func TestSendTimeout(t *testing.T) {
 				var began time.Time
 				ended := make(chan error, 1)
 				server := connections.NewServer(handler(func(_ context.Context, c *connections.Conn) {
-					if n, err := c.TryWrite([]byte("tried")); n != 0 || err != nil {
+					if n, err := c.Sink().TryWrite([]byte("tried")); n != 0 || err != nil {
 						t.Errorf("TryWrite on a pipe: got %d, %v, want that it cannot be tried", n, err)
 					}
 					began = time.Now()
-					c.Drain([]byte("0123456789"), func(err error) { ended <- err })
+					c.Sink().Drain([]byte("0123456789"), func(err error) { ended <- err })
 					_, _ = c.Receive()
 				}), connections.Options{})
 				wire := dialPipe(t, server)
@@ -457,15 +474,15 @@ func dialPipe(t *testing.T, h http.Handler) net.Conn {
 func TestFinishDoesNotWaitForADrain(t *testing.T) {
 	took := make(chan time.Duration, 1)
 	s := open(t, func(_ context.Context, c *connections.Conn) {
-		c.Drain(stall(t, c), func(error) {})
+		c.Sink().Drain(stall(t, c), func(error) {})
 		for range 10_000 { // until it waits for the kernel
 			runtime.Gosched()
 		}
 		began := time.Now()
-		c.Finish("normal")
+		c.Sink().Finish("normal")
 		took <- time.Since(began)
 	}, connections.Options{SendTimeout: 5 * time.Second})
-	s.narrow()
+	s.narrow("")
 	if got := wait(t, "Finish", took); got > time.Second {
 		t.Errorf("Finish took %v", got)
 	}
@@ -476,16 +493,16 @@ func TestFinishDoesNotWaitForADrain(t *testing.T) {
 func TestAbort(t *testing.T) {
 	ended := make(chan error, 2)
 	s := open(t, func(_ context.Context, c *connections.Conn) {
-		c.Drain(stall(t, c), func(err error) { ended <- err })
+		c.Sink().Drain(stall(t, c), func(err error) { ended <- err })
 		c.Abort()
 		c.Abort()
 		_, err := c.Receive()
 		ended <- err
-		if _, err := c.TryWrite([]byte("x")); err == nil {
+		if _, err := c.Sink().TryWrite([]byte("x")); err == nil {
 			t.Error("TryWrite on a cut socket: no error")
 		}
 	}, connections.Options{})
-	s.narrow()
+	s.narrow("")
 	for range 2 {
 		if err := wait(t, "the end", ended); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("got %v, want an error", err)
@@ -499,8 +516,8 @@ func TestHandlerContext(t *testing.T) {
 	type key struct{}
 	contexts := make(chan context.Context, 1)
 	s := open(t, func(ctx context.Context, c *connections.Conn) { contexts <- ctx; stay(ctx, c) }, connections.Options{})
-	inner := s.web.Config.Handler
-	s.web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	inner := s.web.Handler
+	s.web.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, "kept")))
 	})
 	ws := s.mustDial("")
@@ -548,5 +565,38 @@ func TestOverTLS(t *testing.T) {
 	}
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// A peer that does not read holds nobody up that cuts it, not even over TLS.
+func TestAbortOverTLS(t *testing.T) {
+	h, conns, leave := handOver(t)
+	server := connections.NewServer(h, connections.Options{})
+	web := httptest.NewTLSServer(server)
+	s := &site{Server: server, t: t, client: web.Client()}
+	t.Cleanup(func() { s.close(web.Close) })
+	t.Cleanup(leave)
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	ws, response, err := dialer.DialContext(t.Context(), "wss"+strings.TrimPrefix(web.URL, "https")+"/hub", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close() // it is empty
+	t.Cleanup(func() { _ = ws.Close() })
+	c := wait(t, "the connection", conns)
+	drained := make(chan error, 1)
+	c.Sink().Drain(make([]byte, 64<<20), func(err error) { drained <- err })
+	began := time.Now()
+	c.Abort()
+	if got := time.Since(began); got > 2*time.Second {
+		t.Errorf("Abort took %v", got)
+	}
+	if err := wait(t, "the drain", drained); err == nil {
+		t.Error("Drain: no error")
+	}
+	if _, err := c.Receive(); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("Receive: got %v, want an error", err)
 	}
 }
