@@ -100,6 +100,12 @@ type Options struct {
 	// times as much end the connection. Default 64 frames, 256 KiB.
 	OutboxFrames int
 	OutboxBytes  int
+	// ReconnectBuffer is how many bytes a connection that may come back is
+	// given without an acknowledgement before messages wait. Default 100,000.
+	ReconnectBuffer int
+	// ReconnectBytes bounds what is kept for all such connections together; one
+	// that would keep more is ended. Default 256 MiB.
+	ReconnectBytes int64
 	// Readers is how many connections may read back the log at the same
 	// moment: the node's budget for a storm of reconnects. Default 4.
 	Readers int
@@ -129,6 +135,8 @@ func (o Options) withDefaults() Options {
 	o.ClientTimeout = cmp.Or(max(o.ClientTimeout, 0), 30*time.Second)
 	o.OutboxFrames = cmp.Or(max(o.OutboxFrames, 0), 64)
 	o.OutboxBytes = cmp.Or(max(o.OutboxBytes, 0), 256<<10)
+	o.ReconnectBuffer = cmp.Or(max(o.ReconnectBuffer, 0), 100_000)
+	o.ReconnectBytes = cmp.Or(max(o.ReconnectBytes, 0), 256<<20)
 	o.Readers = cmp.Or(max(o.Readers, 0), 4)
 	o.PageEvents = cmp.Or(max(o.PageEvents, 0), 128)
 	o.PageBytes = cmp.Or(max(o.PageBytes, 0), 64<<10)
@@ -206,6 +214,8 @@ type Stats struct {
 	// Sweeping counts messages for everyone that some connection has not been
 	// given yet.
 	Sweeping int64
+	// Kept is the number of bytes kept for clients that may come back.
+	Kept int64
 	// Dropped counts live messages that a slow connection, or a busy shard, did
 	// not hand on.
 	Dropped int64

@@ -49,7 +49,8 @@ func (c *connection) resume(m *resume) {
 // socket has not taken the one before.
 func (c *connection) read(why cause) {
 	u := &c.catchUp
-	if u.pending || c.blocked {
+	u.cause = why
+	if u.pending || c.blocked || c.stalled() {
 		return
 	}
 	if !u.running {
@@ -59,7 +60,7 @@ func (c *connection) read(why cause) {
 			After: c.last, Started: c.desk.now,
 		}
 	}
-	u.cause, u.pending, u.stale = why, true, false
+	u.pending, u.stale = true, false
 	c.desk.shared.request(&reading{
 		handle:      c.handle,
 		codec:       c.member.Codec,
@@ -85,6 +86,8 @@ func (c *connection) page(m *page) {
 	case u.stale:
 		c.read(u.cause)
 		return
+	case c.stalled():
+		return // read again when it no longer is, see flush
 	case m.truncated && !u.oldest:
 		// The client comes back with its cursor and is told what is missing.
 		c.log().Warn("log was truncated before it could be read", slog.Uint64("after", uint64(c.last)))
@@ -93,7 +96,7 @@ func (c *connection) page(m *page) {
 	}
 	u.oldest = false
 	if m.events > 0 {
-		c.put(m.frames)
+		c.putEvents(m.frames, m.positions...)
 	}
 	c.setLast(max(c.last, m.upTo))
 	u.replay.Events += m.events
@@ -126,6 +129,7 @@ func (c *connection) caughtUp() {
 // last event that was not lost.
 func (c *connection) relapse() {
 	c.handle.retry = false
+	c.mark() // what could not be read again is asked for again
 	switch {
 	case c.desk.options.Reader == nil:
 	case c.phase == live:
@@ -164,6 +168,58 @@ type reading struct {
 	// until is the end of the log when the connection joined: events up to it
 	// were missed, later ones are merely late.
 	until notifications.Position
+	// exact are the positions to read again, for the messages from that number
+	// on; nil for a page.
+	exact []notifications.Position
+	from  int64
+}
+
+// answer reads what was asked for.
+func (r *reading) answer(ctx context.Context, o *Options) any {
+	if r.exact != nil {
+		return r.again(ctx, o)
+	}
+	return r.fetch(ctx, o)
+}
+
+// gone stands for an event that the log has dropped since it was sent: a
+// message that counts and that clients pass over.
+func gone() protocol.Message { return &protocol.Completion{InvocationID: "gone"} } //nolint:ireturn // as good as any other
+
+// again reads events that were written to a socket that is lost.
+func (r *reading) again(ctx context.Context, o *Options) *reloaded {
+	m := &reloaded{handle: r.handle, from: r.from}
+	found, err := o.Reader.Read(ctx, notifications.Query{Hub: o.Hub, Exact: r.exact, Bytes: o.PageBytes})
+	if err != nil {
+		m.err = err
+		return m
+	}
+	epoch := o.Reader.State().Epoch
+	var records []byte
+	for _, p := range r.exact {
+		if p > found.UpTo {
+			break
+		}
+		message := gone()
+		if len(found.Entries) > 0 && found.Entries[0].Position == p {
+			message = invocation(found.Entries[0], epoch, r.mark(p))
+			found.Entries = found.Entries[1:]
+		}
+		if records, err = r.codec.Append(records, message); err != nil {
+			m.err = err
+			return m
+		}
+		m.count++
+	}
+	m.frame = r.sink.Frame(nil, records)
+	return m
+}
+
+func (r *reading) mark(p notifications.Position) replayed {
+	if p <= r.until {
+		return fromHistory
+	}
+	return ""
 }
 
 // fetch reads and encodes one page. It runs on a reader goroutine.
@@ -181,17 +237,16 @@ func (r *reading) fetch(ctx context.Context, o *Options) *page {
 	}
 	var records []byte
 	for _, e := range found.Entries {
-		var mark replayed
-		if e.Position <= r.until {
-			mark = fromHistory
-		}
-		encoded, err := r.codec.Append(records, invocation(e, head.Epoch, mark))
+		encoded, err := r.codec.Append(records, invocation(e, head.Epoch, r.mark(e.Position)))
 		if err != nil {
 			o.Logger.ErrorContext(ctx, "event cannot be encoded", slog.Uint64("position", uint64(e.Position)), slog.Any("error", err))
 			continue
 		}
 		records = encoded
 		p.events++
+		if r.handle.inbound != nil {
+			p.positions = append(p.positions, e.Position)
+		}
 		if e.Event.TraceParent != "" && len(p.traces) < maxReplayTraces {
 			p.traces = append(p.traces, e.Event.TraceParent)
 		}
@@ -218,9 +273,9 @@ func (s *System) readPages(ctx context.Context) {
 				continue
 			}
 			bounded, cancel := context.WithTimeout(ctx, readTimeout)
-			p := r.fetch(bounded, s.options)
+			found := r.answer(bounded, s.options)
 			cancel()
-			r.handle.shard.post(p)
+			r.handle.shard.post(found)
 			s.rouse()
 		}
 	}

@@ -44,8 +44,10 @@ type connection struct {
 	behind  bool // counted as lagging
 	dirty   bool // already on the desk's list
 	reason  string
+	paced   []chan<- struct{} // lanes that wait for room
 
 	catchUp catchUp
+	unacked *unacked // nil unless the connection may come back
 }
 
 func newConnection(d *desk) *connection {
@@ -66,13 +68,13 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *flush:
 		c.flush()
 	case *answer:
-		c.answer(m.parcel)
+		c.answer(m)
 	case *control:
-		if !c.full(1) { // a peer that does not read needs no pong
+		if c.attached() && !c.full(1) { // a peer that does not read needs no pong
 			c.put(m.frame)
 		}
 	case *drained:
-		c.drained(m.err)
+		c.drained(m)
 	case *page:
 		c.page(m)
 	case *resume:
@@ -91,6 +93,27 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.end(m.reason)
 	case *actor.Stopped:
 		c.stopped()
+	default:
+		c.receiveReturn(m)
+	}
+}
+
+// receiveReturn is the part of the table that is about coming back with another
+// socket.
+func (c *connection) receiveReturn(message any) {
+	switch m := message.(type) {
+	case *confirm:
+		c.confirm()
+	case *acked:
+		c.acked(m)
+	case *release:
+		c.release()
+	case *detach:
+		c.detach()
+	case *attach:
+		c.attach(m)
+	case *reloaded:
+		c.reloaded(m)
 	}
 }
 
@@ -100,6 +123,9 @@ func (c *connection) start(ctx actor.Context) {
 	c.last = c.member.After
 	c.handle.position.Store(uint64(c.last))
 	c.handle.wrote = c.desk.now
+	if c.member.Resumable {
+		c.unacked = newUnacked(c.desk.options.ReconnectBuffer)
+	}
 	if len(c.member.First) > 0 {
 		c.put(c.member.Sink.Frame(nil, c.member.First))
 		c.flush()
@@ -124,7 +150,7 @@ func (c *connection) take(p *parcel) {
 	if p.position <= c.last || c.phase >= closing {
 		return
 	}
-	if c.phase == live && c.full(1) {
+	if c.phase == live && (c.stalled() || c.full(1)) {
 		// It has everything before this event, whatever its last one was: what
 		// the log has dropped meanwhile was not for it.
 		c.setLast(p.position - 1)
@@ -142,45 +168,93 @@ func (c *connection) take(p *parcel) {
 		c.log().Error("event cannot be encoded", slog.Uint64("position", uint64(p.position)), slog.Any("error", err))
 		return
 	}
-	c.put(frame)
+	c.putEvents(frame, p.position)
 	c.setLast(p.position)
 	t.connections++
 	t.bytes += len(frame)
 }
 
 // takeLive queues an unstored message, or drops it for a connection that is
-// too slow: its next value is worth more.
+// too slow: its next value is worth more. One that may come back was promised
+// every message.
 func (c *connection) takeLive(p *parcel) {
 	if c.phase >= closing || p.spares(c.handle.id) {
 		return
 	}
-	if c.full(1) {
+	if c.unacked == nil && c.full(1) {
 		c.desk.gauges.dropped.Add(1)
 		return
 	}
-	c.putParcel(p)
+	if frame, ok := c.framed(p); ok {
+		c.say(frame)
+	}
 }
 
+// answerFactor bounds the answers that wait for a blocked socket, in outboxes.
+// Lanes keep far below.
+const answerFactor = 64
+
 // answer queues what must not be dropped, up to a bound of its own.
-func (c *connection) answer(p *parcel) {
+func (c *connection) answer(m *answer) {
+	defer c.pace(m.taken)
 	if c.phase >= closing {
 		return
 	}
-	if c.full(4) {
+	if c.full(answerFactor) {
 		c.log().Warn("connection does not take its answers", slog.Int("queued_bytes", c.queued))
 		c.end(ReasonSlow)
 		return
 	}
-	c.putParcel(p)
+	frame := c.member.Sink.Frame(nil, m.record)
+	switch {
+	case m.counted:
+		c.say(frame)
+	case c.attached():
+		c.put(frame)
+	}
 }
 
-func (c *connection) putParcel(p *parcel) {
+func (c *connection) framed(p *parcel) ([]byte, bool) {
 	frame, err := p.framed(c.member.Codec, c.member.Sink)
 	if err != nil {
 		c.log().Error("message cannot be encoded", slog.Any("error", err))
+	}
+	return frame, err == nil
+}
+
+// say queues a message that is no event of the log.
+func (c *connection) say(frame []byte) {
+	if c.unacked == nil {
+		c.put(frame)
 		return
 	}
-	c.put(frame)
+	c.keep(frame)
+}
+
+// pace lets a lane go on now, or when there is room.
+func (c *connection) pace(taken chan<- struct{}) {
+	switch {
+	case taken == nil:
+	case c.congested() && c.phase < closing:
+		c.paced = append(c.paced, taken)
+	default:
+		taken <- struct{}{} // has a place of its own
+	}
+}
+
+// congested says that senders who can wait had better do so.
+func (c *connection) congested() bool {
+	if u := c.unacked; u != nil && (u.waiting > u.limit || u.unsent() > pacedWaiting) {
+		return true
+	}
+	return c.blocked
+}
+
+func (c *connection) unpace() {
+	for _, taken := range c.paced {
+		taken <- struct{}{} // has a place of its own
+	}
+	c.paced = nil
 }
 
 // full tells whether a blocked socket has as much waiting as it may, times
@@ -204,6 +278,11 @@ func (c *connection) put(frame []byte) {
 	}
 	c.outbox = append(c.outbox, frame)
 	c.queued += len(frame)
+	c.mark()
+}
+
+// mark lets the shard flush the connection when it has walked its message.
+func (c *connection) mark() {
 	if !c.dirty && !c.blocked {
 		c.dirty = true
 		c.desk.dirty = append(c.desk.dirty, c.self)
@@ -212,19 +291,29 @@ func (c *connection) put(frame []byte) {
 
 // flush makes the one write, which does not wait.
 func (c *connection) flush() {
-	c.dirty = false
 	if c.blocked || c.phase == ended {
+		c.dirty = false
 		return
 	}
+	c.resend()
+	c.dirty = false
 	if len(c.outbox) > 0 {
 		c.write()
 		if c.blocked || c.phase == ended {
 			return
 		}
 	}
-	switch c.phase {
-	case closing:
+	if c.phase == closing {
 		c.end(c.reason)
+		return
+	}
+	if !c.congested() {
+		c.unpace()
+	}
+	if c.stalled() {
+		return
+	}
+	switch c.phase {
 	case lagging:
 		c.phase = catching
 		c.read(fellBehind)
@@ -249,24 +338,38 @@ func (c *connection) write() {
 	}
 	n, err := c.member.Sink.TryWrite(p)
 	if err != nil {
-		c.end(ReasonNetwork)
+		c.broken(ReasonNetwork)
 		return
 	}
 	c.handle.wrote = c.desk.now
 	if n < len(p) {
 		c.blocked = true
-		handle := c.handle
-		c.member.Sink.Drain(p[n:], func(err error) { handle.drained(err) })
+		handle, sink := c.handle, c.member.Sink
+		sink.Drain(p[n:], func(err error) { handle.drained(sink, err) })
 	}
 }
 
-func (c *connection) drained(err error) {
+// broken ends a connection whose socket takes nothing any more, unless another
+// socket may come.
+func (c *connection) broken(reason string) {
+	if c.unacked == nil || c.phase == closing {
+		c.end(reason)
+		return
+	}
+	c.member.Sink.Finish(reason) // so that its reader notices
+	c.detach()
+}
+
+func (c *connection) drained(m *drained) {
+	if m.sink != c.member.Sink || !c.attached() {
+		return // of a socket that was lost
+	}
 	c.blocked = false
 	if c.phase == ended {
 		return
 	}
-	if err != nil {
-		c.end(ReasonSlow)
+	if m.err != nil {
+		c.broken(ReasonSlow)
 		return
 	}
 	c.handle.wrote = c.desk.now
@@ -279,8 +382,11 @@ func (c *connection) setLast(p notifications.Position) {
 }
 
 func (c *connection) ping(p *parcel) {
-	if !c.blocked && c.phase < closing {
-		c.putParcel(p)
+	if c.blocked || c.phase >= closing || !c.attached() {
+		return
+	}
+	if frame, ok := c.framed(p); ok {
+		c.put(frame)
 	}
 }
 
@@ -291,9 +397,20 @@ func (c *connection) hangUp(reason string, last *parcel) {
 	}
 	c.setBehind(-1)
 	c.phase, c.reason = closing, reason
-	if last != nil {
-		c.putParcel(last)
+	if !c.attached() {
+		c.end(reason)
+		return
 	}
+	if c.unacked != nil {
+		c.unacked.hurry()
+		c.resend()
+	}
+	if last != nil {
+		if frame, ok := c.framed(last); ok {
+			c.put(frame)
+		}
+	}
+	c.unpace()
 	if !c.blocked {
 		c.flush()
 	}
@@ -309,6 +426,8 @@ func (c *connection) end(reason string) {
 	c.phase, c.reason = ended, reason
 	c.handle.reason.Store(&reason)
 	c.outbox, c.queued = nil, 0
+	c.unpace()
+	c.forget()
 	c.member.Sink.Finish(reason)
 	c.desk.gone = append(c.desk.gone, c.handle)
 }

@@ -87,8 +87,10 @@ type (
 	// answer is a message of the session for its own browser, control a frame
 	// of the transport itself.
 	answer struct {
-		handle *Connection
-		parcel *parcel
+		handle  *Connection
+		record  []byte
+		counted bool            // see protocol.Counted
+		taken   chan<- struct{} // told when there is room for more; may be nil
 	}
 	control struct {
 		handle *Connection
@@ -103,16 +105,42 @@ type (
 	// drained says that the socket has taken what it could not take at once.
 	drained struct {
 		handle *Connection
+		sink   Sink
+		err    error
+	}
+	// acked is what the client has acknowledged; reply gets the highest position
+	// of an event among that, or 0.
+	acked struct {
+		handle *Connection
+		number int64
+		reply  chan<- notifications.Position
+	}
+	// release says that the client counts from now on.
+	release struct{ handle *Connection }
+	// detach and attach change the socket of a connection that comes back.
+	detach struct{ handle *Connection }
+	attach struct {
+		handle *Connection
+		sink   Sink
+	}
+	// reloaded are events that were read again for another socket.
+	reloaded struct {
+		handle *Connection
+		from   int64 // the number of the first
+		count  int
+		frame  []byte
 		err    error
 	}
 	// page is what a catch-up reader found.
 	page struct {
-		handle   *Connection
-		frames   []byte
-		events   int
-		traces   []string
-		upTo     notifications.Position
-		complete bool // the log had nothing beyond when it was read
+		handle *Connection
+		frames []byte
+		events int
+		// positions are those of the events, for a connection that may come back.
+		positions []notifications.Position
+		traces    []string
+		upTo      notifications.Position
+		complete  bool // the log had nothing beyond when it was read
 		// truncated says that the log begins after the position that was asked
 		// for: something may have been lost for good.
 		truncated bool
@@ -121,8 +149,9 @@ type (
 	// tick comes once a second, sweep as long as the ring is not empty.
 	tick  struct{}
 	sweep struct{}
-	// flush, relapse and ping are sent by the shard to its connections.
+	// flush, relapse, ping and confirm are sent by the shard to its connections.
 	flush   struct{}
 	relapse struct{}
 	ping    struct{ parcel *parcel }
+	confirm struct{}
 )

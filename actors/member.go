@@ -32,6 +32,12 @@ type Member struct {
 	First []byte
 	// Expires ends the connection at that time; zero = never.
 	Expires time.Time
+	// Resumable says that the connection may come back with another socket:
+	// what its client has not acknowledged is kept (HubProtocol, "Stateful
+	// reconnect"). Messages wait until Release.
+	Resumable bool
+	// Unpinged says that the transport keeps itself alive.
+	Unpinged bool
 }
 
 // cells are the recipients of m that a shard keeps a cell for.
@@ -69,13 +75,15 @@ func (m *Member) memberships() []notifications.Membership {
 // Connection is a connection that has joined, as its session sees it. Its
 // methods are safe for concurrent use.
 type Connection struct {
-	id      string
-	shard   *door
-	now     func() time.Time
-	expires time.Time
+	id    string
+	shard *door
+	now   func() time.Time
+	codec protocol.Codec
 	// joinedAt is the end of the log when the connection joined.
 	joinedAt notifications.Position
 
+	expires  atomic.Int64 // Unix nanoseconds, 0 = never
+	inbound  *inbound     // nil unless the connection may come back
 	position atomic.Uint64
 	heard    atomic.Int64 // Unix nanoseconds
 	pinged   atomic.Bool
@@ -112,11 +120,16 @@ func (c *Connection) Ended() string {
 	return ""
 }
 
-// Send queues a message of the connection's own – a completion, a stream item –
-// behind what is queued already. It waits while the shard is busy and returns
-// [ErrGone] when there is nobody to send to.
+// Send queues a message of the connection's own behind what is queued already.
+// It is encoded at once; an error of that kind is an [EncodeError]. Send waits
+// while the shard is busy and returns [ErrGone] when there is nobody to send to.
+// Who sends much takes a [Lane].
 func (c *Connection) Send(ctx context.Context, m protocol.Message) error {
-	return c.shard.command(ctx, c, &answer{c, &parcel{message: protocol.Share(m)}})
+	record, err := c.encode(m)
+	if err != nil {
+		return err
+	}
+	return c.shard.command(ctx, c, &answer{handle: c, record: record, counted: protocol.Counted(m)})
 }
 
 // Control queues a frame of the transport itself, such as a pong, between two
@@ -200,7 +213,7 @@ func (c *Connection) Leave(reason string) {
 }
 
 // drained is called by the sink.
-func (c *Connection) drained(err error) { c.shard.post(&drained{c, err}) }
+func (c *Connection) drained(s Sink, err error) { c.shard.post(&drained{c, s, err}) }
 
 // over marks the end of the actor.
 func (c *Connection) over() { c.once.Do(func() { close(c.done) }) }
@@ -215,9 +228,22 @@ func (c *Connection) userKey() string {
 }
 
 func (c *Connection) timedOut(now time.Time, limit time.Duration) bool {
+	if c.inbound != nil && c.inbound.away.Load() {
+		return false
+	}
 	return c.pinged.Load() && !c.busy.Load() && now.UnixNano()-c.heard.Load() > int64(limit)
 }
 
 func (c *Connection) expired(now time.Time) bool {
-	return !c.expires.IsZero() && !now.Before(c.expires)
+	at := c.expires.Load()
+	return at != 0 && now.UnixNano() >= at
+}
+
+// Renew sets the time at which the connection ends; zero = never.
+func (c *Connection) Renew(expires time.Time) {
+	if expires.IsZero() {
+		c.expires.Store(0)
+		return
+	}
+	c.expires.Store(expires.UnixNano())
 }

@@ -115,6 +115,16 @@ func addressee(message any) *Connection {
 		return m.handle
 	case *page:
 		return m.handle
+	case *acked:
+		return m.handle
+	case *release:
+		return m.handle
+	case *detach:
+		return m.handle
+	case *attach:
+		return m.handle
+	case *reloaded:
+		return m.handle
 	default:
 		return nil
 	}
@@ -123,7 +133,7 @@ func addressee(message any) *Connection {
 // metered tells whether a message holds one of the door's slots.
 func metered(message any) bool {
 	switch message.(type) {
-	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp:
+	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp, *acked, *release, *detach, *attach:
 		return true
 	default:
 		return false
@@ -332,8 +342,11 @@ func (s *shard) tick(ctx actor.Context) {
 			})})
 		case handle.expired(now):
 			ctx.Send(handle.pid, &hangUp{handle, ReasonAuthExpired, closeRecord(&protocol.Close{AllowReconnect: true})})
-		case now.Sub(handle.wrote) >= o.KeepAlive:
+		case now.Sub(handle.wrote) >= o.KeepAlive && !handle.member.Unpinged:
 			ctx.Send(handle.pid, ping)
+		}
+		if handle.unconfirmed() {
+			ctx.Send(handle.pid, &confirm{})
 		}
 		if handle.retry {
 			ctx.Send(handle.pid, &relapse{})

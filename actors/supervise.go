@@ -11,7 +11,7 @@ import (
 
 // gauges are the figures of a system that are kept while it runs.
 type gauges struct {
-	connections, users, groups, lagging, sweeping, dropped, overflow atomic.Int64
+	connections, users, groups, lagging, sweeping, dropped, overflow, kept atomic.Int64
 }
 
 // propsOf holds the recipes of the actors that a shard makes.

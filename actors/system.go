@@ -165,7 +165,11 @@ func (s *System) fail(err error) {
 // Join adds a connection. Its events wait until it is resumed; what its
 // session sends is written, Member.First before anything else.
 func (s *System) Join(ctx context.Context, m Member) (*Connection, error) {
-	c := &Connection{id: m.ID, now: s.options.Now, expires: m.Expires, member: &m, done: make(chan struct{})}
+	c := &Connection{id: m.ID, now: s.options.Now, codec: m.Codec, member: &m, done: make(chan struct{})}
+	c.Renew(m.Expires)
+	if m.Resumable {
+		c.inbound = &inbound{}
+	}
 	c.shard = s.doorOf(c.userKey())
 	if s.options.Reader != nil {
 		c.joinedAt = s.options.Reader.State().Last
@@ -213,6 +217,7 @@ func (s *System) Stats() Stats {
 		Groups:      s.gauges.groups.Load(),
 		Lagging:     s.gauges.lagging.Load(),
 		Sweeping:    s.gauges.sweeping.Load(),
+		Kept:        s.gauges.kept.Load(),
 		Dropped:     s.gauges.dropped.Load(),
 		Overflow:    s.gauges.overflow.Load(),
 		Head:        notifications.Position(s.head.Load()),

@@ -69,6 +69,10 @@ type Query struct {
 	// Bytes bounds the sum of the payloads of the page, which holds at least
 	// one entry if there is one; 0 = 256 KiB.
 	Bytes int
+	// Exact asks for the entries at these positions, in growing order, instead:
+	// those that the log still holds, whoever they are for and expired or not.
+	// It is for what a reader has been given before.
+	Exact []Position
 }
 
 // Page is an answer to a [Query].

@@ -25,8 +25,7 @@ const (
 
 // Read implements notifications.Reader.
 func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Page, error) {
-	limit := cmp.Or(q.Limit, pageEntries)
-	positions, upTo := l.index.find(q.Hub, q.Memberships, q.After, limit)
+	positions, upTo := l.positions(q)
 	entries, err := l.load(ctx, positions)
 	if err != nil {
 		return notifications.Page{}, fmt.Errorf("read after %d: %w", q.After, err)
@@ -34,7 +33,7 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 	page := notifications.Page{UpTo: upTo, First: l.State().First}
 	size, budget, now := 0, cmp.Or(q.Bytes, pageBytes), time.Now()
 	for _, e := range entries {
-		if e == nil || e.Event.Expired(now) {
+		if e == nil || q.Exact == nil && e.Event.Expired(now) {
 			continue
 		}
 		if size += sizeOf(e); size > budget && len(page.Entries) > 0 {
@@ -44,6 +43,14 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 		page.Entries = append(page.Entries, e)
 	}
 	return page, nil
+}
+
+// positions are those of a page, and the one it is complete to.
+func (l *Log) positions(q notifications.Query) (found []notifications.Position, upTo notifications.Position) {
+	if n := len(q.Exact); n > 0 {
+		return q.Exact, q.Exact[n-1]
+	}
+	return l.index.find(q.Hub, q.Memberships, q.After, cmp.Or(q.Limit, pageEntries))
 }
 
 // load fetches events by position: from the tail, else from the server. One

@@ -63,6 +63,14 @@ func (l *Log) Read(_ context.Context, q notifications.Query) (notifications.Page
 		return notifications.Page{}, l.broken
 	}
 	page := notifications.Page{UpTo: notifications.Position(len(l.entries)), First: l.dropped + 1}
+	for _, p := range q.Exact {
+		if p > l.dropped {
+			page.Entries = append(page.Entries, l.entries[p-1])
+		}
+	}
+	if q.Exact != nil {
+		return page, nil
+	}
 	for _, e := range l.entries[min(int(max(q.After, l.dropped)), len(l.entries)):] {
 		if e.Hub != q.Hub || !slices.ContainsFunc(q.Memberships, func(m notifications.Membership) bool {
 			return m.Recipient == e.Event.Recipient && e.Position > m.Since
