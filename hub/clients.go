@@ -12,10 +12,13 @@ import (
 
 // Clients selects whom a message is for. Unknown names select nobody and are
 // no error. What is sent is not stored: who is not connected does not hear it.
-type Clients struct{ hub *Hub }
+type Clients struct {
+	hub    *Hub
+	caller *Context // inside of a call
+}
 
 // Clients are those of the hub, also outside of a call.
-func (h *Hub) Clients() Clients { return Clients{h} }
+func (h *Hub) Clients() Clients { return Clients{hub: h} }
 
 // All are all connections.
 func (c Clients) All() Recipients { return c.to(notifications.ToEveryone()) }
@@ -57,7 +60,9 @@ func (c Clients) Role(name string) Recipients { return c.Roles(name) }
 // two of them hears twice.
 func (c Clients) Roles(names ...string) Recipients { return c.all(notifications.Role, names) }
 
-func (c Clients) to(r ...notifications.Recipient) Recipients { return Recipients{c.hub, r, nil} }
+func (c Clients) to(r ...notifications.Recipient) Recipients {
+	return Recipients{hub: c.hub, caller: c.caller, to: r}
+}
 
 func (c Clients) all(kind notifications.Kind, keys []string) Recipients {
 	to := make([]notifications.Recipient, len(keys))
@@ -70,24 +75,25 @@ func (c Clients) all(kind notifications.Kind, keys []string) Recipients {
 // CallerClients are the clients inside of a call.
 type CallerClients struct {
 	Clients
-
-	caller string
 }
 
 // Caller is the connection that is calling.
-func (c CallerClients) Caller() Recipients { return c.Client(c.caller) }
+func (c CallerClients) Caller() Recipients { return c.Client(c.caller.ConnectionID()) }
 
 // Others are all connections but the caller.
-func (c CallerClients) Others() Recipients { return c.AllExcept(c.caller) }
+func (c CallerClients) Others() Recipients { return c.AllExcept(c.caller.ConnectionID()) }
 
 // OthersInGroup are the connections in a group but the caller.
-func (c CallerClients) OthersInGroup(name string) Recipients { return c.GroupExcept(name, c.caller) }
+func (c CallerClients) OthersInGroup(name string) Recipients {
+	return c.GroupExcept(name, c.caller.ConnectionID())
+}
 
 // Recipients are whom a message is for.
 type Recipients struct {
-	hub  *Hub
-	to   []notifications.Recipient
-	less []string
+	hub    *Hub
+	caller *Context // inside of a call
+	to     []notifications.Recipient
+	less   []string
 }
 
 func (r Recipients) except(connectionIDs []string) Recipients {
@@ -97,26 +103,45 @@ func (r Recipients) except(connectionIDs []string) Recipients {
 
 // Send invokes a method of these clients. The arguments are encoded at once, so
 // they may be changed afterwards. It waits while the node is busy, not for the
-// clients: a slow one misses it.
+// clients: a slow one misses it. Through a backplane arguments travel as JSON.
 func (r Recipients) Send(ctx context.Context, method string, arguments ...any) error {
-	raw := make([]json.RawMessage, len(arguments))
-	for i, argument := range arguments {
-		var err error
-		if raw[i], err = protocol.EncodeJSON(argument); err != nil {
-			return fmt.Errorf("argument %d of %s: %w", i+1, method, err)
-		}
+	encoded, err := r.hub.encode(method, arguments)
+	if err != nil {
+		return err
 	}
 	here, elsewhere := r.places()
 	if len(elsewhere) > 0 {
-		if err := r.publish(ctx, elsewhere, method, raw); err != nil {
+		if err := r.publish(ctx, elsewhere, method, encoded); err != nil {
 			return err
 		}
 	}
 	if len(here) == 0 {
 		return nil
 	}
-	message := &protocol.Invocation{Target: method, Arguments: anySlice(raw), Headers: traceHeaders(traceParent(ctx))}
+	message := &protocol.Invocation{Target: method, Arguments: encoded, Headers: traceHeaders(traceParent(ctx))}
 	return r.hub.system.Send(ctx, actors.Live{To: here, Except: r.less, Message: protocol.Share(message)})
+}
+
+// encode encodes arguments for all encodings that somebody may hear them in.
+func (h *Hub) encode(method string, arguments []any) ([]any, error) {
+	encoded := make([]any, len(arguments))
+	for i, argument := range arguments {
+		value, err := protocol.Encode(argument, h.inUse()...)
+		if err != nil {
+			return nil, fmt.Errorf("argument %d of %s: %w", i+1, method, err)
+		}
+		encoded[i] = value
+	}
+	return encoded, nil
+}
+
+// inUse are the encodings that have been asked for: JSON, and the binary one
+// once somebody has come with it.
+func (h *Hub) inUse() []protocol.Codec {
+	if h.binary.Load() {
+		return h.codecs
+	}
+	return h.codecs[:1]
 }
 
 func anySlice(raw []json.RawMessage) []any {
@@ -145,8 +170,15 @@ func (r Recipients) places() (here, elsewhere []notifications.Recipient) {
 	return here, elsewhere
 }
 
-func (r Recipients) publish(ctx context.Context, to []notifications.Recipient, method string, arguments []json.RawMessage) error {
-	m := notifications.Live{Hub: r.hub.o.Name, Except: r.less, Target: method, Arguments: arguments, TraceParent: traceParent(ctx)}
+func (r Recipients) publish(ctx context.Context, to []notifications.Recipient, method string, arguments []any) error {
+	m := notifications.Live{Hub: r.hub.o.Name, Except: r.less, Target: method, TraceParent: traceParent(ctx)}
+	for _, argument := range arguments {
+		raw, err := protocol.EncodeJSON(argument)
+		if err != nil {
+			return err
+		}
+		m.Arguments = append(m.Arguments, raw)
+	}
 	for _, m.To = range to {
 		if m.To.Validate() != nil {
 			continue // a name that nobody can have selects nobody

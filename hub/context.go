@@ -11,15 +11,17 @@ import (
 )
 
 // Context is one call, or one connect or disconnect, as the application sees
-// it. It is good until the function that got it returns.
+// it. It is good until the function that got it returns, or, if that returns a
+// stream, until the stream has ended.
 type Context struct {
-	ctx     context.Context //nolint:containedctx // it is the call's, like that of an http.Request
-	session *session
+	ctx        context.Context //nolint:containedctx // it is the call's, like that of an http.Request
+	session    *session
+	request    *request // nil for a connect or disconnect
+	connecting bool     // nothing is read from the client yet
 }
 
-func (s *session) context(ctx context.Context) *Context { return &Context{ctx, s} }
-
-// Context ends with the connection.
+// Context ends with the connection; that of a call with streams also when the
+// client cancels its stream.
 func (c *Context) Context() context.Context { return c.ctx }
 
 // ConnectionID is the public name of the connection.
@@ -47,7 +49,7 @@ func (c *Context) Items() *sync.Map { return &c.session.items }
 
 // Clients are those a message can be sent to.
 func (c *Context) Clients() CallerClients {
-	return CallerClients{Clients{c.session.hub}, c.ConnectionID()}
+	return CallerClients{Clients{c.session.hub, c}}
 }
 
 // Groups changes who is in which group.
@@ -65,6 +67,17 @@ func (c *Context) LeaveGroup(name string) error { return c.session.leaveGroup(c.
 func (c *Context) Ack(cursor string) error { return c.session.ack(cursor) }
 
 // Abort ends the connection for good: its client does not come back by itself.
-func (c *Context) Abort() error {
-	return c.session.member.Close(c.ctx, actors.ReasonNormal, &protocol.Close{})
+func (c *Context) Abort() error { return c.Close(Close{}) }
+
+// Close is the last message of a connection.
+type Close struct {
+	// Error is shown to the client; empty = none.
+	Error string
+	// AllowReconnect lets a client with automatic reconnect come back.
+	AllowReconnect bool
+}
+
+// Close ends the connection with this message, behind what was sent before.
+func (c *Context) Close(m Close) error {
+	return c.session.member.Close(c.ctx, actors.ReasonNormal, &protocol.Close{Error: m.Error, AllowReconnect: m.AllowReconnect})
 }

@@ -21,6 +21,7 @@ import (
 	"tidings/connections"
 	"tidings/hub"
 	"tidings/hub/hubtest"
+	"tidings/hub/protocol"
 	"tidings/notifications"
 )
 
@@ -54,6 +55,12 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+// way is what a browser needs to come back with another socket.
+type way struct {
+	token, query, id string
+	codec            protocol.Codec
+}
+
 // player plays one conversation.
 type player struct {
 	t        *testing.T
@@ -62,7 +69,8 @@ type player struct {
 	browsers map[string]*hubtest.Browser
 	names    []string // in the order in which they came
 	current  string
-	partial  bool // a message of several fragments is under way
+	ways     map[string]way // how to come back
+	partial  bool           // a message of several fragments is under way
 
 	mu   sync.Mutex // guards left
 	left []string   // what the disconnect handler was told
@@ -70,13 +78,13 @@ type player struct {
 
 func newPlayer(t *testing.T) *player {
 	t.Helper()
-	p := &player{t: t, browsers: make(map[string]*hubtest.Browser)}
+	p := &player{t: t, browsers: make(map[string]*hubtest.Browser), ways: make(map[string]way)}
 	p.house = newHouse(t, hub.Options{OnDisconnected: func(c *hub.Context, err error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.left = append(p.left, fmt.Sprintf("* %s has left: %v", c.UserID(), err))
 	}})
-	p.server = hubtest.ServePipes(t, p.house, connections.Options{})
+	p.server = hubtest.ServePipes(t, p.house, connections.Options{StatefulReconnect: true})
 	return p
 }
 
@@ -122,6 +130,8 @@ func (p *player) step(line string) {
 		p.browser().Close()
 	case "cut":
 		p.browser().Cut()
+	case "return":
+		p.comeBack(first)
 	case "wait":
 		d, err := time.ParseDuration(first)
 		p.must(err)
@@ -155,7 +165,7 @@ func (p *player) must(err error) {
 
 // connect lets somebody come, or come again, with a new connection.
 func (p *player) connect(verb, name string, options []string) {
-	user, query := name, ""
+	user, query, version, codec := name, "", "1", protocol.JSON()
 	var held []string
 	for _, o := range options {
 		key, value, _ := strings.Cut(o, "=")
@@ -166,15 +176,34 @@ func (p *player) connect(verb, name string, options []string) {
 			query = value
 		case "user":
 			user = value
+		case "version":
+			version = value
+		case "protocol":
+			codec = map[string]protocol.Codec{"json": protocol.JSON(), "messagepack": protocol.MessagePack()}[value]
 		}
 	}
 	token := hubtest.Token(p.t, user, held...)
 	id, secret := p.server.Negotiate(token, query)
 	b := p.server.MustOpen(token, strings.Trim(query+"&id="+secret, "&"))
 	b.ID = id
+	b.Speak(codec)
 	if verb == "connect" {
-		b.Send(`{"protocol":"json","version":1}`)
+		b.Send(`{"protocol":"` + codec.Name() + `","version":` + version + `}`)
 	}
+	p.ways[name] = way{token, strings.Trim(query+"&id="+secret, "&"), id, codec}
+	if p.browsers[name] == nil {
+		p.names = append(p.names, name)
+	}
+	p.browsers[name], p.current = b, name
+}
+
+// comeBack opens another socket of a connection.
+func (p *player) comeBack(name string) {
+	w := p.ways[name]
+	b := p.server.MustOpen(w.token, w.query)
+	b.ID = w.id
+	b.Speak(w.codec)
+	b.Resumed()
 	if p.browsers[name] == nil {
 		p.names = append(p.names, name)
 	}
@@ -237,6 +266,8 @@ func (p *player) heard() []string {
 // rest: a completion and the echo of its event are unordered.
 func place(r string) int {
 	switch {
+	case strings.HasPrefix(r, `{"type":9,`):
+		return -1
 	case strings.HasPrefix(r, `{"type":3,`):
 		return 1
 	case !strings.Contains(r, `"type"`), strings.Contains(r, `"target":"Connected"`), strings.Contains(r, `"target":"Resumed"`):

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"tidings/actors"
 	"tidings/hub/protocol"
 )
 
@@ -35,59 +37,107 @@ type Filter struct {
 	Disconnected func(c *Context, err error, next func(error))
 }
 
-// invoke runs one invocation on the worker and answers it.
-func (s *session) invoke(ctx context.Context, m *protocol.Invocation) {
+// invoke runs one call and answers it.
+func (s *session) invoke(ctx context.Context, r *request) {
 	began := time.Now()
-	method := s.hub.methods[strings.ToLower(m.Target)]
-	ctx, span := s.span(ctx, method, m)
+	method := s.hub.methods[strings.ToLower(r.Target)]
+	ctx, span := s.span(ctx, method, r.Invocation)
 	defer span.End()
-	result, err := s.guard(ctx, func() (any, error) { return s.dispatch(ctx, method, m) })
-	if err == nil && m.InvocationID != "" {
-		result, err = s.encode(ctx, result)
+	result, err := s.guard(ctx, func() (any, error) { return s.dispatch(ctx, method, r) })
+	if err == nil && r.streaming {
+		_, err = s.guard(ctx, func() (any, error) { return nil, s.send(ctx, r, result) })
+		err = streamEnd(err)
+	}
+	if r.InvocationID != "" {
+		err = s.answer(ctx, r, result, err)
 	}
 	errorType := errorType(err)
 	if err != nil {
 		span.SetStatus(codes.Error, errorType)
 		span.SetAttributes(attribute.String("error.type", errorType))
 		if errorType == typeInternal {
-			s.log().ErrorContext(ctx, "method failed", slog.String("method", m.Target), slog.Any("error", err))
+			s.log().ErrorContext(ctx, "method failed", slog.String("method", r.Target), slog.Any("error", err))
 		}
-	}
-	if m.InvocationID != "" {
-		s.answer(ctx, m, result, err)
 	}
 	s.hub.o.Observer.Invoked(s.hub.o.Name, methodName(method), errorType, time.Since(began))
 }
 
-// encode encodes a result while nothing can change it: the next call may, when
-// this one has returned. One that cannot be encoded is an error of its method.
-func (s *session) encode(ctx context.Context, result any) (any, error) {
-	return s.guard(ctx, func() (any, error) { return protocol.EncodeJSON(result) })
+// streamEnd is a failure of a stream that had begun; one that the client has
+// ended is none.
+func streamEnd(err error) error {
+	var began *streamError
+	switch {
+	case err == nil, errors.Is(err, errStreamEnded):
+		return nil
+	case errors.As(err, &began), errors.Is(err, errNotStream):
+		return err
+	}
+	return &streamError{err}
 }
 
-// answer queues the completion.
-func (s *session) answer(ctx context.Context, m *protocol.Invocation, result any, err error) {
-	completion := &protocol.Completion{InvocationID: m.InvocationID, HasResult: true, Result: result}
+// answer sends the completion. The result is encoded while nothing can change
+// it: the next call may, when this one has returned. One that cannot be encoded
+// is an error of its method, which is returned.
+func (s *session) answer(ctx context.Context, r *request, result any, err error) error {
+	lane := s.takeLane()
+	defer s.giveLane(lane)
+	completion := &protocol.Completion{InvocationID: r.InvocationID, HasResult: !r.streaming, Result: result}
+	if r.streaming {
+		completion.Result = nil
+	}
 	if err != nil {
-		completion = &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
+		completion = &protocol.Completion{InvocationID: r.InvocationID, Error: s.hub.completionText(r.Invocation, err)}
 	}
-	if err := s.member.Send(ctx, completion); err != nil {
-		s.log().DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
+	_, failed := s.guard(ctx, func() (any, error) {
+		// A call that was cancelled is answered, too.
+		return nil, lane.Send(context.WithoutCancel(ctx), completion)
+	})
+	switch {
+	case failed == nil:
+	case errors.Is(failed, actors.ErrGone):
+		s.log().DebugContext(ctx, "nobody is left to answer", slog.Any("error", failed))
+	case err == nil:
+		return s.answer(ctx, r, nil, failed)
 	}
+	return err
 }
 
-func (s *session) dispatch(ctx context.Context, method *method, m *protocol.Invocation) (any, error) {
+// takeLane is a lane that no other call is using.
+func (s *session) takeLane() *actors.Lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.lanes); n > 0 {
+		lane := s.lanes[n-1]
+		s.lanes = s.lanes[:n-1]
+		return lane
+	}
+	return s.member.Lane()
+}
+
+func (s *session) giveLane(lane *actors.Lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes = append(s.lanes, lane)
+}
+
+func (s *session) dispatch(ctx context.Context, method *method, r *request) (any, error) {
 	if method == nil {
 		return nil, errNoMethod
 	}
 	if policy := s.hub.o.Policy; policy != nil && !policy.MayInvoke(s.conn.Principal(), s.hub.o.Name, method.name) {
 		return nil, errUnauthorized
 	}
-	arguments, err := method.bind(s.codec, m.RawArguments)
+	switch {
+	case method.streams && !r.streaming:
+		return nil, errStreams
+	case !method.streams && r.streaming:
+		return nil, errNoStream
+	}
+	arguments, err := method.bind(s.codec, r.RawArguments, r.uploads)
 	if err != nil {
 		return nil, err
 	}
-	c := s.context(ctx)
+	c := &Context{ctx: ctx, session: s, request: r}
 	call := &Call{Context: c, Method: method.name, Arguments: make([]any, len(arguments))}
 	for i, argument := range arguments {
 		call.Arguments[i] = argument.Interface()
@@ -111,19 +161,6 @@ func (s *session) guard(ctx context.Context, run func() (any, error)) (result an
 		}
 	}()
 	return run()
-}
-
-// refuseStream answers an invocation that wants a stream from a method that
-// has none.
-func (s *session) refuseStream(ctx context.Context, m *protocol.StreamInvocation) {
-	err := errNoMethod
-	if s.hub.methods[strings.ToLower(m.Target)] != nil {
-		err = errNoStream
-	}
-	completion := &protocol.Completion{InvocationID: m.InvocationID, Error: s.hub.completionText(m.Target, err)}
-	if err := s.member.Send(ctx, completion); err != nil {
-		s.log().DebugContext(ctx, "nobody is left to answer", slog.Any("error", err))
-	}
 }
 
 // other stands for a method that does not exist, so that clients cannot make
@@ -185,7 +222,7 @@ func traceHeaders(traceParent string) protocol.Headers {
 func (s *session) onConnected(ctx context.Context) error {
 	ctx, span := s.hub.tracer.Start(ctx, s.hub.o.Service+"/OnConnected", trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: s.conn.ConnectSpan()}))
 	defer span.End()
-	c := s.context(ctx)
+	c := &Context{ctx: ctx, session: s, connecting: true}
 	next := func() error { return nil }
 	if handler := s.hub.o.OnConnected; handler != nil {
 		next = func() error { return handler(c) }
@@ -206,7 +243,7 @@ func (s *session) onConnected(ctx context.Context) error {
 func (s *session) disconnected(ctx context.Context, why error) {
 	ctx, span := s.hub.tracer.Start(ctx, s.hub.o.Service+"/OnDisconnected", trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: s.conn.ConnectSpan()}))
 	defer span.End()
-	c := s.context(ctx)
+	c := &Context{ctx: ctx, session: s}
 	next := func(error) {}
 	if handler := s.hub.o.OnDisconnected; handler != nil {
 		next = func(err error) { handler(c, err) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"tidings/actors"
+	"tidings/hub/protocol"
 	"tidings/notifications"
 )
 
@@ -19,6 +20,9 @@ var (
 	errNoMethod     = errors.New("method does not exist")
 	errUnauthorized = errors.New("user is unauthorized")
 	errNoStream     = errors.New("method does not stream")
+	errStreams      = errors.New("method streams")
+	errNotStream    = errors.New("the method has returned no stream")
+	errIDInUse      = errors.New("invocation id is in use")
 )
 
 // The values of error.type: few, so that they can be counted.
@@ -43,13 +47,13 @@ func errorType(err error) string {
 		return typeNoMethod
 	case errors.Is(err, errUnauthorized), errors.Is(err, notifications.ErrForbidden):
 		return typeUnauthorized
-	case errors.As(err, &bind), errors.As(err, &invalid), errors.Is(err, errNoStream):
+	case errors.As(err, &bind), errors.As(err, &invalid), errors.Is(err, errNoStream), errors.Is(err, errStreams), errors.Is(err, errIDInUse):
 		return typeInvalid
 	case errors.Is(err, notifications.ErrUnavailable):
 		return typeUnavailable
 	case errors.As(err, &text), errors.Is(err, actors.ErrTooManyGroups):
 		return typeHub
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errStreamEnded):
 		return typeCancelled
 	default:
 		return typeInternal
@@ -57,17 +61,27 @@ func errorType(err error) string {
 }
 
 // completionText is the error of a completion, word for word as the official
-// server writes it: clients match on these texts. target is the method as the
-// client wrote it.
-func (h *Hub) completionText(target string, err error) string {
+// server writes it: clients match on these texts. Target and id are what the
+// client wrote.
+func (h *Hub) completionText(m *protocol.Invocation, err error) string {
+	target, id := m.Target, m.InvocationID
 	failed := "Failed to invoke '" + target + "' due to an error on the server."
 	unexpected := "An unexpected error occurred invoking '" + target + "' on the server."
 	var bind *bindError
+	if stream, began := errors.AsType[*streamError](err); began {
+		unexpected, err = "An error occurred on the server while streaming results.", stream.err
+	}
 	switch {
 	case errors.Is(err, errNoMethod):
 		return failed + " HubException: Method does not exist."
 	case errors.Is(err, errUnauthorized), errors.Is(err, notifications.ErrForbidden):
 		return "Failed to invoke '" + target + "' because user is unauthorized"
+	case errors.Is(err, errStreams):
+		return "The client attempted to invoke the streaming '" + target + "' method with a non-streaming invocation."
+	case errors.Is(err, errNotStream):
+		return "The value returned by the streaming method '" + target + "' is not a ChannelReader<> or IAsyncEnumerable<>."
+	case errors.Is(err, errIDInUse):
+		return "Invocation ID '" + id + "' is already in use."
 	case errors.Is(err, errNoStream):
 		return "The client attempted to invoke the non-streaming '" + target + "' method with a streaming invocation."
 	case errors.As(err, &bind):

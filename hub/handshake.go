@@ -49,7 +49,14 @@ func (s *session) handshake() (protocol.Codec, error) { //nolint:ireturn // a co
 		return nil, refusal("The protocol '" + asked.Protocol + "' is not supported.")
 	case asked.Version > maxVersion:
 		return nil, refusal("The server does not support version " + strconv.Itoa(asked.Version) + " of the '" + asked.Protocol + "' protocol.")
+	case codec.Binary() && s.conn.Transport() == connections.ServerSentEvents:
+		return nil, refusal("Cannot use the '" + asked.Protocol + "' protocol on the current transport. The transport does not support 'Binary' transfer format.")
 	}
+	if codec.Binary() {
+		s.conn.SetBinary()
+		s.hub.binary.Store(true)
+	}
+	s.version = asked.Version
 	return codec, s.conn.SetReadDeadline(time.Time{})
 }
 
@@ -90,18 +97,19 @@ func (s *session) refuse(ctx context.Context, err error) {
 
 // writeAndFinish writes records to a connection that no actor owns.
 func writeAndFinish(c *connections.Conn, records []byte, reason string) {
-	frame := c.Frame(nil, records)
-	n, err := c.TryWrite(frame)
+	sink := c.Sink()
+	frame := sink.Frame(nil, records)
+	n, err := sink.TryWrite(frame)
 	if err == nil && n < len(frame) {
 		written := make(chan error, 1)
-		c.Drain(frame[n:], func(err error) { written <- err })
+		sink.Drain(frame[n:], func(err error) { written <- err })
 		err = <-written
 	}
 	if err != nil {
 		c.Abort()
 		return
 	}
-	c.Finish(reason)
+	sink.Finish(reason)
 }
 
 // unavailable is the refusal of a connection whose place in the log cannot be

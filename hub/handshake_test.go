@@ -160,3 +160,22 @@ func TestHandshakeWaitsForTheLog(t *testing.T) {
 		})
 	}
 }
+
+// Who has negotiated before the bound of stateful reconnect was reached, and
+// comes after it, is told to connect again.
+func TestHandshakeBeyondTheBoundOfStatefulReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hubtest.ServePipes(t, newHub(t, hub.Options{}), connections.Options{StatefulReconnect: true, MaxResumable: 1})
+		token := hubtest.Token(t, "ann")
+		_, first := s.Negotiate(token, "useStatefulReconnect=true")
+		_, second := s.Negotiate(token, "useStatefulReconnect=true")
+		for i, key := range []string{first, second} {
+			b := s.MustOpen(token, "id="+key)
+			b.Send(`{"protocol":"json","version":2}`)
+			want := []string{"{}", `{"error":"Too many clients with stateful reconnect are connected. Connect again."}`}[i]
+			if got := b.Receive(); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}

@@ -25,11 +25,16 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -42,8 +47,11 @@ import (
 )
 
 // Methods are the functions that clients may call, by name. Names are found
-// without regard to case. A function takes a *Context and any arguments that
-// JSON can carry, and returns nothing, an error, a result, or both.
+// without regard to case. A function takes a *Context, any arguments that both
+// encodings can carry and streams of the client (*Stream[T]), and returns
+// nothing, an error, a result, or both. A result that is an iter.Seq[T], an
+// iter.Seq2[T, error] or a channel is a stream to the client; whoever fills a
+// channel must stop when the context of the call ends.
 type Methods map[string]any
 
 // Options make a hub. Name is required.
@@ -73,8 +81,28 @@ type Options struct {
 	ClientTimeout time.Duration
 	// HandshakeTimeout bounds the time to the first record. Default 15 s.
 	HandshakeTimeout time.Duration
-	// MaxMessage is the longest record accepted, in bytes. Default 32 KiB.
+	// MaxMessage is the longest record accepted, in bytes. Default 32 KiB; a
+	// negative one is no limit.
 	MaxMessage int
+	// ParallelInvocations is how many calls of one connection may run at the
+	// same moment. Default 1: in order of arrival. Calls with streams do not
+	// count.
+	ParallelInvocations int
+	// MaxStreams is how many calls with streams a connection may have at the
+	// same moment. Default 500.
+	MaxStreams int
+	// StreamBuffer is how many items of each stream of a client may always wait
+	// to be taken. Default 10.
+	StreamBuffer int
+	// AnswerTimeout bounds what Invoke waits for a client. Default 1 minute.
+	AnswerTimeout time.Duration
+	// ReconnectBuffer is how many bytes a client with stateful reconnect is sent
+	// without an acknowledgement before messages wait. Default 100,000.
+	ReconnectBuffer int
+	// ReconnectBytes bounds what is kept for all such clients. Default 256 MiB.
+	ReconnectBytes int64
+	// Protocols are the encodings spoken, "json" and "messagepack". Default both.
+	Protocols []string
 	// DetailedErrors tells clients the text of every error: for development.
 	DetailedErrors bool
 	// CloseOnAuthExpiration ends a connection when its token does.
@@ -115,10 +143,16 @@ func (silent) Invoked(string, string, string, time.Duration) {}
 // Hub serves connections. It implements connections.Handler; its methods are
 // safe for concurrent use.
 type Hub struct {
-	o       Options
-	methods map[string]*method // by lower-case name
-	system  *actors.System
-	tracer  trace.Tracer
+	o         Options
+	methods   map[string]*method // by lower-case name
+	codecs    []protocol.Codec   // JSON first
+	binary    atomic.Bool        // somebody has asked for the other one
+	system    *actors.System
+	tracer    trace.Tracer
+	questions atomic.Uint64 // asked of clients
+
+	mu       sync.Mutex // guards sessions
+	sessions map[string]*session
 }
 
 // New makes a hub. The error says which method is of no use, and why.
@@ -127,7 +161,18 @@ func New(o Options) (*Hub, error) {
 	if o.Name == "" {
 		return nil, errors.New("hub: no name")
 	}
-	h := &Hub{o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub")}
+	h := &Hub{
+		o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub"),
+		sessions: make(map[string]*session),
+	}
+	for _, codec := range []protocol.Codec{protocol.JSON(), protocol.MessagePack()} {
+		if slices.Contains(o.Protocols, codec.Name()) {
+			h.codecs = append(h.codecs, codec)
+		}
+	}
+	if len(h.codecs) == 0 {
+		return nil, fmt.Errorf("hub %s: no known protocol in %q", o.Name, o.Protocols)
+	}
 	for name, function := range o.Methods {
 		m, err := newMethod(name, function)
 		if err != nil {
@@ -140,6 +185,7 @@ func New(o Options) (*Hub, error) {
 	}
 	settings := actors.Options{
 		Hub: o.Name, Shards: o.Shards, KeepAlive: o.KeepAlive, ClientTimeout: o.ClientTimeout,
+		ReconnectBuffer: o.ReconnectBuffer, ReconnectBytes: o.ReconnectBytes,
 		Logger: o.Logger, Observer: o.Deliveries,
 	}
 	if o.Durable != nil {
@@ -160,8 +206,18 @@ func (o Options) withDefaults() Options {
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 15 * time.Second
 	}
-	if o.MaxMessage <= 0 {
+	switch {
+	case o.MaxMessage == 0:
 		o.MaxMessage = protocol.DefaultLimit
+	case o.MaxMessage < 0:
+		o.MaxMessage = math.MaxInt32 // what MessagePack can say
+	}
+	o.ParallelInvocations = cmp.Or(max(o.ParallelInvocations, 0), 1)
+	o.MaxStreams = cmp.Or(max(o.MaxStreams, 0), 500)
+	o.StreamBuffer = cmp.Or(max(o.StreamBuffer, 0), 10)
+	o.AnswerTimeout = cmp.Or(max(o.AnswerTimeout, 0), defaultAnswerTimeout)
+	if len(o.Protocols) == 0 {
+		o.Protocols = []string{protocol.JSON().Name(), protocol.MessagePack().Name()}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -205,6 +261,29 @@ func (h *Hub) Stats() actors.Stats { return h.system.Stats() }
 
 // codec finds an encoding by the name a client asks for.
 func (h *Hub) codec(name string) (protocol.Codec, bool) { //nolint:ireturn // a codec is used through its interface only
-	codec := protocol.JSON()
-	return codec, name == codec.Name()
+	for _, codec := range h.codecs {
+		if codec.Name() == name {
+			return codec, true
+		}
+	}
+	return nil, false
+}
+
+// session finds a connection of this node.
+func (h *Hub) session(connectionID string) *session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[connectionID]
+}
+
+func (h *Hub) enlist(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions[s.conn.ID()] = s
+}
+
+func (h *Hub) strike(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s.conn.ID())
 }

@@ -18,6 +18,7 @@ import (
 	"tidings/connections"
 	"tidings/hub"
 	"tidings/hub/hubtest"
+	"tidings/hub/protocol"
 	"tidings/notifications"
 	"tidings/roles"
 )
@@ -182,6 +183,9 @@ func served(t *testing.T, o hub.Options) *hubtest.Server {
 	t.Helper()
 	return hubtest.ServePipes(t, newHub(t, o), connections.Options{})
 }
+
+// codecs are both encodings.
+func codecs() []protocol.Codec { return []protocol.Codec{protocol.JSON(), protocol.MessagePack()} }
 
 // settle waits until the server has nothing more to do and returns what the
 // browser has heard.

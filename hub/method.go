@@ -10,11 +10,20 @@ import (
 
 // method is a function of the application, looked at once.
 type method struct {
-	name      string
-	function  reflect.Value
-	arguments []reflect.Type // without the *Context
-	hasResult bool
-	hasError  bool
+	name       string
+	function   reflect.Value
+	parameters []parameter // without the *Context
+	arguments  int         // those that are no streams
+	hasResult  bool
+	hasError   bool
+	streams    bool // the result is a stream
+}
+
+// parameter is an argument or, if it is a *Stream, a stream of the client.
+type parameter struct {
+	reflect.Type
+
+	stream bool
 }
 
 func newMethod(name string, function any) (*method, error) {
@@ -34,10 +43,17 @@ func newMethod(name string, function any) (*method, error) {
 	}
 	m := &method{name: name, function: f}
 	for i := 1; i < t.NumIn(); i++ {
-		if err := usable(t.In(i)); err != nil {
+		p := parameter{t.In(i), t.In(i).Implements(reflect.TypeFor[streamParameter]())}
+		value := p.Type
+		if stream, is := reflect.TypeAssert[streamParameter](reflect.Zero(p.Type)); is {
+			value = stream.item()
+		} else {
+			m.arguments++
+		}
+		if err := usable(value); err != nil {
 			return nil, fmt.Errorf("parameter %d: %w", i+1, err)
 		}
-		m.arguments = append(m.arguments, t.In(i))
+		m.parameters = append(m.parameters, p)
 	}
 	return m, m.results(t)
 }
@@ -51,6 +67,9 @@ func validName(name string) error {
 
 // usable tells whether a value of that type can come from a client.
 func usable(t reflect.Type) error {
+	if t == reflect.TypeFor[protocol.Encoded]() {
+		return fmt.Errorf("a %s is for sending; take a protocol.Value", t)
+	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
 		return fmt.Errorf("a %s cannot be sent by a client", t)
@@ -77,10 +96,15 @@ func (m *method) results(t reflect.Type) error {
 	default:
 		return fmt.Errorf("a method returns nothing, an error, a result, or a result and an error: %s", t)
 	}
-	if m.hasResult {
-		if err := usable(t.Out(0)); err != nil && t.Out(0).Kind() != reflect.Interface {
-			return fmt.Errorf("result: %w", err)
-		}
+	if !m.hasResult {
+		return nil
+	}
+	value := t.Out(0)
+	if form, item := streamOf(value); form != noStream {
+		m.streams, value = true, item
+	}
+	if err := usable(value); err != nil && value.Kind() != reflect.Interface {
+		return fmt.Errorf("result: %w", err)
 	}
 	return nil
 }
@@ -90,18 +114,27 @@ type bindError struct{ text string }
 
 func (e *bindError) Error() string { return "InvalidDataException: " + e.text }
 
-// bind makes the arguments of a call, strictly.
-func (m *method) bind(codec protocol.Codec, raw []protocol.Raw) ([]reflect.Value, error) {
-	if len(raw) != len(m.arguments) {
-		return nil, &bindError{fmt.Sprintf("Invocation provides %d argument(s) but target expects %d.", len(raw), len(m.arguments))}
+// bind makes the arguments of a call, strictly, and gives it its streams.
+func (m *method) bind(codec protocol.Codec, raw []protocol.Raw, streams []*upload) ([]reflect.Value, error) {
+	if len(raw) != m.arguments {
+		return nil, &bindError{fmt.Sprintf("Invocation provides %d argument(s) but target expects %d.", len(raw), m.arguments)}
 	}
-	values := make([]reflect.Value, len(raw))
-	for i, t := range m.arguments {
-		into := reflect.New(t)
-		if err := codec.Bind(raw[i], into.Interface()); err != nil {
+	if want := len(m.parameters) - m.arguments; len(streams) != want {
+		return nil, Error{Text: fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(streams), want)}
+	}
+	values := make([]reflect.Value, len(m.parameters))
+	for i, p := range m.parameters {
+		if p.stream {
+			values[i] = reflect.New(p.Elem())
+			values[i].Interface().(streamParameter).attach(streams[0]) //nolint:forcetypeassert // newMethod has looked
+			streams = streams[1:]
+			continue
+		}
+		into := reflect.New(p.Type)
+		if err := codec.Bind(raw[0], into.Interface()); err != nil {
 			return nil, &bindError{"Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."}
 		}
-		values[i] = into.Elem()
+		values[i], raw = into.Elem(), raw[1:]
 	}
 	return values, nil
 }

@@ -14,6 +14,7 @@ import (
 	"tidings/connections"
 	"tidings/hub"
 	"tidings/hub/hubtest"
+	"tidings/hub/protocol"
 )
 
 // What cannot be called by a client is refused when the hub is made, with a
@@ -43,7 +44,10 @@ func TestMethodsThatAreOfNoUse(t *testing.T) {
 		{"two results", func(*hub.Context) (int, int) { return 0, 0 }, "a method returns nothing, an error, a result, or a result and an error: func(*hub.Context) (int, int)"},
 		{"error first", func(*hub.Context) (error, int) { return nil, 0 }, "a method returns nothing, an error, a result, or a result and an error: func(*hub.Context) (error, int)"}, //nolint:staticcheck // it is refused
 		{"two errors", func(*hub.Context) (error, error) { return nil, nil }, "a method returns nothing, an error, a result, or a result and an error: func(*hub.Context) (error, error)"},
-		{"channel as result", func(*hub.Context) chan int { return nil }, "result: a chan int cannot be sent by a client"},
+		{"channel that only takes as result", func(*hub.Context) chan<- int { return nil }, "result: a chan<- int cannot be sent by a client"},
+		{"stream of channels as result", func(*hub.Context) <-chan chan int { return nil }, "result: a chan int cannot be sent by a client"},
+		{"what is encoded as parameter", func(*hub.Context, protocol.Encoded) {}, "parameter 2: a protocol.Encoded is for sending; take a protocol.Value"},
+		{"stream of functions as parameter", func(*hub.Context, *hub.Stream[func()]) {}, "parameter 2: a func() cannot be sent by a client"},
 		{"function as result", func(*hub.Context) (func(), error) { return nil, nil }, "result: a func() cannot be sent by a client"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

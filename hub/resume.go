@@ -169,12 +169,17 @@ func (s *session) ack(text string) error {
 	case cursor.Epoch != s.hub.o.Durable.Reader.State().Epoch || cursor.Position > s.member.Position():
 		return Error{Text: "Ack of an event that this connection was not given"}
 	}
+	s.advance(cursor)
+	return nil
+}
+
+// advance moves the cursor of the device on.
+func (s *session) advance(cursor notifications.Cursor) {
 	s.change(func(d *notifications.Device) {
 		if cursor.Epoch != d.Cursor.Epoch || cursor.Position > d.Cursor.Position {
 			d.Cursor = cursor
 		}
 	})
-	return nil
 }
 
 // flushTimeout bounds the writing of a device's state when it leaves.

@@ -14,6 +14,7 @@ import (
 	"tidings/connections"
 	"tidings/hub/protocol"
 	"tidings/notifications"
+	"tidings/roles"
 )
 
 // maxQueued is how many invocations of one connection may wait; then its
@@ -27,15 +28,37 @@ type session struct {
 	conn     *connections.Conn
 	splitter protocol.Splitter
 	codec    protocol.Codec
+	version  int // of the encoding, as asked for
 	member   *actors.Connection
 	items    sync.Map // what the application keeps with the connection
 	resume   *resumption
+	comeback *comeback // nil unless the client may come back with another socket
 
-	mu      sync.Mutex // guards the queue of the worker
-	queue   []*protocol.Invocation
-	working bool
+	turns   turns
 	room    chan struct{} // full: the reader waits
 	idle    sync.WaitGroup
+	replies *actors.Lane  // of the reader
+	over    chan struct{} // closed when nothing more is read
+	uploads *uploads
+
+	mu        sync.Mutex // guards all below
+	streams   map[string]context.CancelCauseFunc
+	streaming int                                    // calls with streams
+	asked     map[string]chan<- *protocol.Completion // questions to the client, by id
+	lanes     []*actors.Lane                         // of calls that have ended
+	waiting   int                                    // calls that wait for an answer of some client
+}
+
+// request is one invocation of the client, of either kind.
+type request struct {
+	*protocol.Invocation
+
+	streaming bool // the client wants a stream
+	uploads   []*upload
+
+	placed bool // it has one of the places of the reader; guarded by session.mu
+	plain  bool // it takes turns
+	turn   bool // and has one; guarded by turns.mu while it waits for a client
 }
 
 // ServeConn implements connections.Handler.
@@ -43,7 +66,7 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &session{
-		hub: h, conn: conn, room: make(chan struct{}, maxQueued),
+		hub: h, conn: conn, room: make(chan struct{}, maxQueued), over: make(chan struct{}),
 		splitter: protocol.Splitter{Limit: h.o.MaxMessage},
 	}
 	if err := s.join(ctx); err != nil {
@@ -53,9 +76,11 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	s.log().InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
 	err := s.connected(ctx)
 	if err == nil {
+		h.enlist(s)
 		if err = s.start(ctx); err == nil {
 			err = s.read(ctx)
 		}
+		s.leave()
 		cancel()
 		s.idle.Wait()
 		if err == nil {
@@ -90,14 +115,18 @@ func (s *session) join(ctx context.Context) error {
 		return err
 	}
 	s.codec = codec
+	if s.comeback, err = newComeback(s.conn, s.version); err != nil {
+		return err
+	}
 	if s.resume, err = s.hub.resumption(ctx, s.conn); err != nil {
 		return err
 	}
 	principal := s.conn.Principal()
 	m := actors.Member{
 		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles,
-		Groups: s.resume.groups(), Codec: codec, Sink: s.conn,
+		Groups: s.resume.groups(), Codec: codec, Sink: s.conn.Sink(),
 		After: s.resume.start.After, First: protocol.HandshakeAnswer(""),
+		Resumable: s.comeback != nil, Unpinged: s.conn.Transport() == connections.LongPolling,
 	}
 	if s.hub.o.CloseOnAuthExpiration {
 		m.Expires = principal.Expires
@@ -106,7 +135,25 @@ func (s *session) join(ctx context.Context) error {
 		return refusedBroken
 	}
 	s.conn.OnControl(s.member.Control)
+	if s.hub.o.CloseOnAuthExpiration {
+		s.conn.OnRenewed(func(p roles.Principal) { s.member.Renew(p.Expires) })
+	}
+	s.prepare(ctx)
 	return nil
+}
+
+// prepare makes what calls need. Their goroutines end before ServeConn does.
+func (s *session) prepare(ctx context.Context) {
+	s.uploads = newUploads(s.codec, s.hub.o.StreamBuffer, s.member.Done())
+	s.turns = turns{
+		limit: s.hub.o.ParallelInvocations,
+		run:   func(r *request) { s.run(ctx, r) },
+		start: s.idle.Go,
+		busy: func(busy bool) { // a client that waits for us is not silent
+			s.member.Heard()
+			s.member.Busy(busy)
+		},
+	}
 }
 
 // connected runs the application's handler. From its success on the connection
@@ -164,13 +211,34 @@ func (s *session) read(ctx context.Context) error {
 		if err := s.route(ctx); err != nil {
 			return s.ended(ctx, err)
 		}
-		data, err := s.conn.Receive()
+		data, err := s.receive(ctx)
 		if err != nil {
 			return s.ended(ctx, err)
 		}
 		s.member.Heard()
 		s.splitter.Feed(data)
 	}
+}
+
+// receive waits for bytes, if need be of another socket.
+func (s *session) receive(ctx context.Context) ([]byte, error) {
+	if s.comeback == nil {
+		return s.conn.Receive()
+	}
+	return s.receiveAgain(ctx)
+}
+
+// leave says that nothing more is read: whoever waits for the client waits in
+// vain.
+func (s *session) leave() {
+	select {
+	case <-s.over:
+		return
+	default:
+	}
+	close(s.over)
+	s.hub.strike(s)
+	s.cancelStreams()
 }
 
 // ended finds out why reading ended and says so to the client if it is to
@@ -202,6 +270,7 @@ const farewell = 5 * time.Second
 // and goodbye wants it done. Nobody is left to wait for when the server has
 // ended the connection itself.
 func (s *session) finish() {
+	s.leave()
 	idle := make(chan struct{})
 	go func() { // ends with the worker, which ServeConn waits for
 		s.idle.Wait()
@@ -250,64 +319,77 @@ func (s *session) route(ctx context.Context) error {
 // handle never runs a method: it only routes. Messages of types that a client
 // need not send to this hub, or that nobody waits for, are passed over.
 func (s *session) handle(ctx context.Context, m protocol.Message) error {
+	if skip, err := s.comeback.number(s.member, m); skip || err != nil {
+		return err
+	}
 	switch m := m.(type) {
 	case *protocol.Ping:
 		s.member.Pinged()
 	case *protocol.Invocation:
-		return s.enqueue(ctx, m)
+		return s.enqueue(ctx, &request{Invocation: m})
 	case *protocol.StreamInvocation:
-		s.refuseStream(ctx, m)
+		return s.begin(ctx, &request{Invocation: (*protocol.Invocation)(m), streaming: true})
+	case *protocol.StreamItem:
+		s.member.Busy(true) // it may wait for its method, and we do not hear the client meanwhile
+		s.uploads.push(m.InvocationID, m.RawItem)
+		s.turns.tell()
+	case *protocol.Completion:
+		s.complete(m)
+	case *protocol.CancelInvocation:
+		s.cancelStream(m.InvocationID)
+	case *protocol.Ack:
+		return s.acknowledged(ctx, m.SequenceID)
 	case *protocol.Close:
 		return &clientClosed{m.Error}
 	}
 	return nil
 }
 
-// enqueue gives an invocation to the worker, which is started if need be.
-func (s *session) enqueue(ctx context.Context, m *protocol.Invocation) error {
+// complete ends a stream of the client or answers a question.
+func (s *session) complete(m *protocol.Completion) {
+	why := io.EOF
+	if m.Error != "" {
+		why = Error{Text: m.Error}
+	}
+	if s.uploads.finish(m.InvocationID, why) {
+		return
+	}
+	if answer := s.answered(m.InvocationID); answer != nil {
+		answer <- m // has a place of its own
+	}
+}
+
+// enqueue lets an invocation wait for its turn, unless it has streams.
+func (s *session) enqueue(ctx context.Context, r *request) error {
+	if len(r.StreamIDs) > 0 {
+		return s.begin(ctx, r)
+	}
 	select {
 	case s.room <- struct{}{}:
 	case <-s.member.Done():
 		return errClosedByServer
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queue = append(s.queue, m)
-	if !s.working {
-		s.working = true
-		s.member.Busy(true) // a client that waits for us is not silent
-		s.idle.Go(func() { s.work(ctx) })
-	}
+	r.placed = true
+	s.turns.add(r)
 	return nil
 }
 
-// work runs invocations in order of arrival until none is left.
-func (s *session) work(ctx context.Context) {
-	for m := s.next(ctx); m != nil; m = s.next(ctx) {
-		s.invoke(ctx, m)
+// run runs an invocation that has its turn. When the connection is over, those
+// that wait are dropped.
+func (s *session) run(ctx context.Context, r *request) {
+	if !s.gone(ctx) {
+		s.invoke(ctx, r)
+	}
+	s.mu.Lock()
+	placed := r.placed
+	s.mu.Unlock()
+	if placed {
 		<-s.room
 	}
 }
 
-// next takes the next invocation; without one the worker has ended. When the
-// connection is over, those that wait are dropped.
-func (s *session) next(ctx context.Context) *protocol.Invocation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 || s.over(ctx) {
-		s.working, s.queue = false, nil
-		s.member.Heard()
-		s.member.Busy(false)
-		return nil
-	}
-	m := s.queue[0]
-	s.queue[0] = nil
-	s.queue = s.queue[1:]
-	return m
-}
-
-// over tells whether nothing can be said to the client any more.
-func (s *session) over(ctx context.Context) bool {
+// gone tells whether nothing can be said to the client any more.
+func (s *session) gone(ctx context.Context) bool {
 	select {
 	case <-s.member.Done():
 		return true

@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tidings/hub/protocol"
 )
 
 // separator ends every record of the JSON encoding.
@@ -22,6 +23,7 @@ type Browser struct {
 	ID string
 
 	t      testing.TB
+	codec  protocol.Codec // what is spoken after the handshake
 	wire   io.ReadWriteCloser
 	write  chan struct{} // full: somebody writes a frame; a mutex would not wait durably
 	pumped chan struct{}
@@ -31,6 +33,8 @@ type Browser struct {
 	records []string
 	pongs   []string
 	code    int
+	greeted bool // the handshake has been said
+	shaken  bool // and answered
 }
 
 // What Code says of an end without a close frame, and of none.
@@ -55,7 +59,7 @@ func (s *Server) Open(token, query string) (*Browser, Answer) {
 	if !upgraded {
 		return nil, read(s.t, response)
 	}
-	b := &Browser{t: s.t, wire: wire, write: make(chan struct{}, 1), pumped: make(chan struct{}), changed: make(chan struct{})}
+	b := &Browser{t: s.t, codec: protocol.JSON(), wire: wire, write: make(chan struct{}, 1), pumped: make(chan struct{}), changed: make(chan struct{})}
 	go b.pump()
 	s.t.Cleanup(b.Cut)
 	return b, Answer{Response: response}
@@ -71,11 +75,22 @@ func (s *Server) MustOpen(token, query string) *Browser {
 	return b
 }
 
-// ShakeHands asks for JSON, version 1, and wants to be accepted before
+// Speak makes the browser speak an encoding. Its records stay JSON texts for the
+// test. It comes before the handshake.
+func (b *Browser) Speak(codec protocol.Codec) { b.codec = codec }
+
+// Resumed says that this socket goes on with a connection that has shaken hands.
+func (b *Browser) Resumed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.greeted, b.shaken = true, true
+}
+
+// ShakeHands asks for the encoding, version 1, and wants to be accepted before
 // anything else is heard.
 func (b *Browser) ShakeHands() {
 	b.t.Helper()
-	b.Send(`{"protocol":"json","version":1}`)
+	b.Send(`{"protocol":"` + b.codec.Name() + `","version":1}`)
 	if got := b.Receive(); got != "{}" {
 		b.t.Fatalf("hubtest: handshake: got %s, want {}", got)
 	}
@@ -84,7 +99,15 @@ func (b *Browser) ShakeHands() {
 // Send sends records in one frame. It is safe for concurrent use.
 func (b *Browser) Send(records ...string) {
 	b.t.Helper()
-	b.SendFrame(Frame{Text, true, []byte(strings.Join(records, separator) + separator)})
+	b.SendFrame(Frame{b.kind(), true, b.encode(records)})
+}
+
+// kind is that of the browser's messages.
+func (b *Browser) kind() byte {
+	if b.codec.Binary() {
+		return Binary
+	}
+	return Text
 }
 
 // SendFrame sends one frame, masked as a client must. A connection that has
@@ -218,11 +241,15 @@ func (b *Browser) pump() {
 // hear cuts a message into records. A message of the server must hold whole
 // ones: the official client does not put them together (signalr.md §4).
 func (b *Browser) hear(f Frame) {
-	records, whole := strings.CutSuffix(string(f.Payload), separator)
-	if !whole || !f.Final || f.Opcode != Text {
-		b.t.Errorf("hubtest: the server sent a message that is no text of whole records: %+v %q", f, f.Payload[:min(len(f.Payload), 200)])
+	refused := !b.shaken && f.Opcode == Text // may be said as text to anybody
+	if !f.Final || f.Opcode != b.kind() && !refused {
+		b.t.Errorf("hubtest: the server sent %+v, want a whole message of the encoding's kind", f)
 	}
-	b.records = append(b.records, strings.Split(records, separator)...)
+	records, err := b.decode(f.Payload)
+	if err != nil {
+		b.t.Errorf("hubtest: the server sent a message that holds no whole records: %v: %q", err, f.Payload[:min(len(f.Payload), 200)])
+	}
+	b.records = append(b.records, records...)
 }
 
 // Frame is one frame of a WebSocket (RFC 6455 §5.2).

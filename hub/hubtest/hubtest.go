@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"tidings/connections"
+	"tidings/hub/protocol"
 	"tidings/roles"
 )
 
@@ -219,10 +220,17 @@ func (s *Server) Negotiate(token, query string) (id, connectionToken string) {
 // hub's URL, such as "device=d1", or empty.
 func (s *Server) Connect(user, query string, held ...string) *Browser {
 	s.t.Helper()
+	return s.ConnectWith(protocol.JSON(), user, query, held...)
+}
+
+// ConnectWith is Connect in another encoding.
+func (s *Server) ConnectWith(codec protocol.Codec, user, query string, held ...string) *Browser {
+	s.t.Helper()
 	token := Token(s.t, user, held...)
 	id, connectionToken := s.Negotiate(token, query)
 	b := s.MustOpen(token, join(query, "id="+connectionToken))
 	b.ID = id
+	b.Speak(codec)
 	b.ShakeHands()
 	return b
 }
