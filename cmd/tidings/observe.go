@@ -134,6 +134,10 @@ func (n *node) hubFigures() []telemetry.Figure {
 			Read: sum(func(s actors.Stats) int64 { return s.Lagging }),
 		},
 		{
+			Name: "notify.reconnect.kept", Unit: "By", Description: "Bytes kept for clients that may come back with another socket.",
+			Read: sum(func(s actors.Stats) int64 { return s.Kept }),
+		},
+		{
 			Name: "notify.actor.mailbox.max", Unit: "{message}", Description: "Length of the longest mailbox of a shard.",
 			Read: sum(func(s actors.Stats) int64 { return s.Mailbox }),
 		},

@@ -222,7 +222,7 @@ func (n *node) makeHubs(context.Context) (err error) {
 	options := hub.Options{
 		Policy: n.policy, Backplane: n.log,
 		KeepAlive: n.s.KeepAlive, ClientTimeout: n.s.ClientTimeout, HandshakeTimeout: n.s.HandshakeTimeout,
-		MaxMessage: int(n.s.MaxMessage), CloseOnAuthExpiration: true,
+		MaxMessage: int(n.s.MaxMessage), CloseOnAuthExpiration: true, ReconnectBuffer: int(n.s.ReconnectBuffer),
 		Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics, Deliveries: n.observer(),
 	}
 	if n.analytics, err = hub.NewAnalytics(options, n.s.MetricInterval); err != nil { //nolint:contextcheck // its methods have the context of their call
@@ -301,7 +301,9 @@ func (n *node) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	options := connections.Options{
 		Verifier: n.verifier, Origins: n.s.Origins, AllowLocalhost: n.s.Dev, SendTimeout: n.s.SendTimeout,
-		Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics,
+		Transports: n.s.Transports, PollTimeout: n.s.PollTimeout, DisconnectTimeout: n.s.DisconnectTimeout,
+		StatefulReconnect: n.s.StatefulReconnect,
+		Logger:            n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics,
 	}
 	for path, handler := range map[string]connections.Handler{"/hubs/notifications": n.notifications, "/hubs/analytics": n.analytics} {
 		door := connections.NewServer(handler, options)

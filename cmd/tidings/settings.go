@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"tidings/connections"
 	"tidings/notifications"
 	"tidings/persistence"
 	"tidings/roles"
@@ -59,13 +61,18 @@ type settings struct {
 	Policy         string        `name:"policy" placeholder:"FILE" help:"Which roles may invoke and emit what (YAML)." group:"Identity"`
 	Origins        []string      `name:"origin" sep:"none" placeholder:"ORIGIN" help:"An origin, such as https://app.example, whose pages may connect; may be repeated. The host's own pages always may." group:"Identity"`
 
-	KeepAlive        time.Duration `name:"keep-alive" default:"15s" help:"Silence after which the server pings." group:"Connections"`
-	ClientTimeout    time.Duration `name:"client-timeout" default:"30s" help:"Longest silence of a client; at least twice the keep-alive." group:"Connections"`
-	HandshakeTimeout time.Duration `name:"handshake-timeout" default:"15s" help:"How long a client may take to say which protocol it speaks." group:"Connections"`
-	SendTimeout      time.Duration `name:"send-timeout" default:"10s" help:"How long a socket may take no byte before it is cut." group:"Connections"`
-	MaxMessage       size          `name:"max-message" default:"32KiB" help:"Longest message a client may send." group:"Connections"`
-	MetricInterval   time.Duration `name:"metric-interval" default:"100ms" help:"Least time between two values of one metric of the analytics hub." group:"Connections"`
-	DrainTimeout     time.Duration `name:"drain-timeout" default:"30s" help:"How long a node that is told to stop may take." group:"Connections"`
+	KeepAlive         time.Duration `name:"keep-alive" default:"15s" help:"Silence after which the server pings." group:"Connections"`
+	ClientTimeout     time.Duration `name:"client-timeout" default:"30s" help:"Longest silence of a client; at least twice the keep-alive." group:"Connections"`
+	HandshakeTimeout  time.Duration `name:"handshake-timeout" default:"15s" help:"How long a client may take to say which protocol it speaks." group:"Connections"`
+	SendTimeout       time.Duration `name:"send-timeout" default:"10s" help:"How long a socket may take no byte before it is cut." group:"Connections"`
+	Transports        []string      `name:"transport" sep:"none" placeholder:"NAME" help:"A transport that clients may use: WebSockets, ServerSentEvents or LongPolling; may be repeated. Default all." group:"Connections"`
+	PollTimeout       time.Duration `name:"poll-timeout" default:"90s" help:"How long a poll waits for something to say; clients give up at 100s." group:"Connections"`
+	DisconnectTimeout time.Duration `name:"disconnect-timeout" default:"15s" help:"How long a client without a socket or a poll is waited for." group:"Connections"`
+	StatefulReconnect bool          `name:"stateful-reconnect" default:"true" negatable:"" help:"Let clients that ask for it come back with another socket and lose nothing." group:"Connections"`
+	ReconnectBuffer   size          `name:"reconnect-buffer" default:"100000" help:"Bytes such a client is sent without an acknowledgement before messages wait." group:"Connections"`
+	MaxMessage        size          `name:"max-message" default:"32KiB" help:"Longest message a client may send." group:"Connections"`
+	MetricInterval    time.Duration `name:"metric-interval" default:"100ms" help:"Least time between two values of one metric of the analytics hub." group:"Connections"`
+	DrainTimeout      time.Duration `name:"drain-timeout" default:"30s" help:"How long a node that is told to stop may take." group:"Connections"`
 
 	LogLevel  string `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"The least that is logged: debug, info, warn or error." group:"Telemetry"`
 	LogFormat string `name:"log-format" enum:",json,text" default:"" help:"json or text. Default json, in development text." group:"Telemetry"`
@@ -104,15 +111,22 @@ func (s settings) withDefaults() settings {
 func (s settings) validate() error {
 	for name, duration := range map[string]time.Duration{
 		"max-age": s.MaxAge, "keep-alive": s.KeepAlive, "client-timeout": s.ClientTimeout, "handshake-timeout": s.HandshakeTimeout,
-		"send-timeout": s.SendTimeout, "metric-interval": s.MetricInterval, "drain-timeout": s.DrainTimeout,
+		"send-timeout": s.SendTimeout, "poll-timeout": s.PollTimeout, "disconnect-timeout": s.DisconnectTimeout, "metric-interval": s.MetricInterval, "drain-timeout": s.DrainTimeout,
 	} {
 		if duration <= 0 {
 			return fmt.Errorf("%s: want more than 0, got %v", name, duration)
 		}
 	}
+	for _, name := range s.Transports {
+		if !slices.Contains(connections.Transports(), name) {
+			return fmt.Errorf("transport: want one of %s, got %q", strings.Join(connections.Transports(), ", "), name)
+		}
+	}
 	switch {
 	case s.ClientTimeout < 2*s.KeepAlive:
 		return fmt.Errorf("client-timeout: want at least twice the keep-alive of %v, got %v", s.KeepAlive, s.ClientTimeout)
+	case s.ReconnectBuffer < 1024:
+		return fmt.Errorf("reconnect-buffer: want at least 1KiB, got %d", s.ReconnectBuffer)
 	case s.MaxMessage < 1024:
 		return fmt.Errorf("max-message: want at least 1KiB, got %d", s.MaxMessage)
 	case s.EventBytes < 1024 || s.EventBytes > persistence.MaxEventBytes:
