@@ -4,6 +4,7 @@ GOLANGCI  := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BUF       := $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
 VULN      := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 30s
+CUTS      ?= 500
 
 .DEFAULT_GOAL := help
 
@@ -30,12 +31,24 @@ run: build ## Run a development server: embedded NATS, demo page, printed tokens
 	./bin/tidings serve --dev --data data
 
 .PHONY: test
-test: lint race e2e ## Everything: linters, Go tests, the stock client, the browser.
+test: lint race conformance e2e ## Everything: linters, Go tests, the contract, the stock client, the browser.
+
+.PHONY: long
+long: CUTS = 1000
+long: test fuzz ## Everything, and what takes long: more cuts, every fuzz target.
 
 .PHONY: race
 race: web ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
-	$(GO) test -run DoesNotAllocate ./actors # what the race detector would hide
+	$(GO) test -run 'DoesNotAllocate|Churn' ./actors ./hub # what the race detector would hide or make too slow
+
+.PHONY: conformance-program
+conformance-program:
+	$(GO) build -o bin/conformance ./docs/examples/conformance
+
+.PHONY: conformance
+conformance: web/node_modules conformance-program ## The contract of SignalR, over every transport and encoding.
+	cd web && CONFORMANCE_CUTS=$(CUTS) node --test --test-concurrency=1 --test-timeout=600000 conformance/*.test.mjs
 
 .PHONY: e2e
 e2e: build chromium ## The official client and headless Chromium against the real server.
@@ -72,7 +85,7 @@ proto: ## Generate the Go code of proto/ (its tests tell when it is stale).
 	cd proto && $(BUF) lint && $(BUF) generate
 
 .PHONY: bench
-bench: build ## Measure: allocations and rates of the parts, then a server over the wire.
+bench: build conformance-program ## Measure: allocations and rates of the parts, then a server over the wire.
 	$(GO) test -run '^$$' -bench . -benchmem ./actors ./hub/... ./persistence ./proto/...
 	$(GO) run ./cmd/tidingsbench -server bin/tidings
 

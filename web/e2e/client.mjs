@@ -32,14 +32,20 @@ export async function start(options) {
  * @param {boolean} [o.acks]      acknowledge every event, as a client with a device does
  * @param {number[]} [o.delays]   of the automatic reconnect; none = no reconnect
  * @param {boolean} [o.skip]      skip the negotiation
+ * @param {boolean} [o.stateful]  stateful reconnect
+ * @param {number} [o.transport]  an HttpTransportType
+ * @param {object} [o.protocol]   an IHubProtocol
  */
-export async function connect(url, token, { query = "", acks = false, delays, skip = false, hub = "notifications" } = {}) {
+export async function connect(url, token, { query = "", acks = false, delays, skip = false, hub = "notifications", stateful = false, transport, protocol } = {}) {
   const builder = new HubConnectionBuilder()
     .withUrl(`${url}/hubs/${hub}${query && `?${query}`}`, {
       accessTokenFactory: () => (typeof token === "function" ? token() : token),
+      ...(transport && { transport }),
       ...(skip && { skipNegotiation: true, transport: HttpTransportType.WebSockets }),
     })
     .configureLogging(LogLevel.None);
+  if (stateful) builder.withStatefulReconnect();
+  if (protocol) builder.withHubProtocol(protocol);
   if (delays) builder.withAutomaticReconnect(delays);
   const connection = builder.build();
   const client = { connection, heard: [], resumed: [], ids: [], reconnects: 0 };

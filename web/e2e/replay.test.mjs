@@ -6,6 +6,10 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
+
+import { HttpTransportType } from "@microsoft/signalr";
+import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
+
 import { publish, token } from "../test/server.mjs";
 import { cleanUp, connect, hears, live, plug, start, until } from "./client.mjs";
 
@@ -70,6 +74,57 @@ for (const form of ["device", "cursor"]) {
     assert.ok(ann.resumed.every((r) => !r.truncated), "nothing was truncated");
     await ann.stop();
     await wire.close();
+    assert.equal(await server.stop(), 0);
+  });
+}
+
+test("a device with stateful reconnect hears each event once, though it never calls Ack", async () => {
+  const server = await start();
+  const wire = await plug(server.http);
+  const ann = token(server.data, "ann");
+  const device = await connect(wire.url, ann, { query: "device=d1", stateful: true });
+  await live(device);
+  const flow = emitting(server, "user/ann");
+  for (let cuts = 1; cuts <= 15; cuts++) {
+    const mark = device.heard.length;
+    await until("hearing", () => device.heard.length > mark + 20);
+    wire.cut();
+  }
+  const log = await flow.stop();
+  await hears(device, log.at(-1));
+  assert.deepEqual(device.positions(), log, "all, once, in order");
+  assert.equal(device.ids.length, 1, "it was one connection all the time");
+  assert.equal(device.reconnects, 0);
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // the client acknowledges within a second
+  await device.stop();
+  const away = (await publish(server, token(server.data, "shop", ["emitter"]), [1, 2].map((n) => ({ recipient: "user/ann", title: `${n}` })))).map((r) => r.position);
+  const back = await connect(server.url, ann, { query: "device=d1", stateful: true });
+  await hears(back, away.at(-1));
+  assert.deepEqual(back.positions(), away, "the protocol's acknowledgements have moved the device on");
+});
+
+for (const [name, transport, protocol] of [
+  ["WebSockets, MessagePack", HttpTransportType.WebSockets, new MessagePackHubProtocol()],
+  ["Server-Sent Events", HttpTransportType.ServerSentEvents],
+  ["long polling", HttpTransportType.LongPolling],
+  ["long polling, MessagePack", HttpTransportType.LongPolling, new MessagePackHubProtocol()],
+]) {
+  test(`what was missed and what comes, over ${name}`, async () => {
+    const server = await start();
+    const [ann, shop] = [token(server.data, "ann"), token(server.data, "shop", ["emitter"])];
+    const emit = async (title) => (await publish(server, shop, { recipient: "user/ann", title, data: { amount: 1.5, items: [1, null] } })).position;
+    const first = await connect(server.url, ann, { query: "device=d1", transport, protocol });
+    await live(first);
+    await first.stop();
+    const missed = [await emit("one"), await emit("two")];
+    const back = await connect(server.url, ann, { query: "device=d1", transport, protocol });
+    await hears(back, missed.at(-1));
+    const later = await emit("three");
+    await hears(back, later);
+    assert.deepEqual(back.positions(), [...missed, later]);
+    assert.deepEqual(back.heard.map((n) => [n.title, n.data, n.replayed ?? false]), ["one", "two", "three"].map((title) => [title, { amount: 1.5, items: [1, null] }, title !== "three"]));
+    assert.equal(typeof await back.connection.invoke("SendToSelf", { title: "four" }), "number");
+    await back.stop();
     assert.equal(await server.stop(), 0);
   });
 }
