@@ -40,7 +40,7 @@ func (c *connection) free(bytes int) { c.desk.gauges.kept.Add(-int64(bytes)) }
 // forget gives back all at the end of the connection.
 func (c *connection) forget() {
 	if u := c.unacked; u != nil {
-		c.free(u.bytes + u.waiting)
+		c.free(u.kept())
 		c.unacked = newUnacked(0)
 		c.unacked.attached = false
 	}

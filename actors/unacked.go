@@ -20,10 +20,19 @@ type unacked struct {
 	sent     int   // how many of messages the present socket has been given
 	given    int64 // the highest number that any socket has been given
 	acked    int64 // the highest number that the client has acknowledged
+	// pinned is the highest number that was given before the present socket
+	// came, while the client is not known to have counted what it was given
+	// again; 0 = it has. The official clients count anew from the Sequence of
+	// each socket, take a later Sequence beyond their count for the end, and may
+	// acknowledge what they have heard before they have counted it again. A
+	// number beyond shows that they have, and so does a second acknowledgement:
+	// only one can have been on its way.
+	pinned int64
+	acks   int // of the present socket
 
-	bytes     int // of frames that were given
-	waiting   int // of frames that were not
-	positions int // messages that are positions
+	bytes     int // of frames that were given and not acknowledged
+	waiting   int // of frames that were not given
+	positions int // messages that are positions, not acknowledged
 
 	attached bool // there is a socket to write to
 	// holding says that the client does not count yet: the official JavaScript
@@ -42,8 +51,8 @@ type counted struct {
 // The bounds of what is kept for one connection, beside the window.
 const (
 	maxPositions   = 8192    // events given and not acknowledged
-	maxWaiting     = 8192    // messages that wait
-	maxWaitingSize = 1 << 20 // their bytes
+	maxWaitingSize = 8 << 20 // bytes that wait, each message with its overhead
+	waitingCost    = 64      // that overhead
 	pacedWaiting   = 256     // messages that wait before senders who can must do so
 )
 
@@ -83,7 +92,8 @@ func (u *unacked) open() bool { return u.bytes <= u.limit && u.positions < maxPo
 // overfull says that what waits is as much as may: one message more ends the
 // session. That one may be of any length.
 func (u *unacked) overfull() bool {
-	return u.waiting > maxWaitingSize || u.first+int64(len(u.messages))-1-u.given > maxWaiting
+	messages := u.first + int64(len(u.messages)) - 1 - u.given
+	return u.waiting+waitingCost*int(messages) > maxWaitingSize
 }
 
 // next is the message to be given next, or nil: one that was given to an
@@ -113,18 +123,28 @@ func (u *unacked) hurry() { u.limit, u.holding = math.MaxInt, false }
 func (u *unacked) attach() int64 {
 	u.trim()
 	u.attached, u.holding, u.sent, u.loaded = true, false, 0, nil
+	u.pinned, u.acks = u.given, 0
 	return u.first
 }
 
-// ack drops what the client has. It returns the highest position among that,
-// or 0, and how many bytes of frames were let go. A number that makes no sense
-// is ignored.
+// ack notes what the client has. It returns the highest position among that, or
+// 0, and how many bytes of frames were let go. A number that makes no sense is
+// ignored.
 func (u *unacked) ack(number int64) (up notifications.Position, freed int) {
-	if number <= u.acked || number > u.given {
+	if number < u.first || number < u.acked || number > u.given {
 		return 0, 0
 	}
-	for i := range u.messages[:number-u.first+1] {
-		up = max(up, u.messages[i].position)
+	u.acks++
+	if number > u.pinned || u.acks > 1 {
+		u.pinned = 0
+	}
+	for i := max(u.acked+1, u.first) - u.first; i <= number-u.first; i++ {
+		m := &u.messages[i]
+		up = max(up, m.position)
+		u.bytes -= len(m.frame)
+		if m.position > 0 {
+			u.positions--
+		}
 	}
 	u.acked = number
 	return up, u.trim()
@@ -132,27 +152,30 @@ func (u *unacked) ack(number int64) (up notifications.Position, freed int) {
 
 // trim drops what is acknowledged, but for messages the present socket was
 // promised and has not been given: their numbers count from the Sequence it
-// began with.
+// began with. Nor does it drop what is pinned.
 func (u *unacked) trim() (freed int) {
 	n := int(min(u.acked-u.first+1, int64(u.sent)))
-	if n <= 0 {
+	if n <= 0 || u.pinned > 0 {
 		return 0
 	}
 	for i := range u.messages[:n] {
-		if m := &u.messages[i]; m.position > 0 {
-			u.positions--
-		} else {
-			freed += len(m.frame)
-		}
+		freed += len(u.messages[i].frame)
 		u.messages[i] = counted{}
 	}
-	u.bytes -= freed
 	u.messages = u.messages[n:]
 	if len(u.messages) == 0 {
 		u.messages = nil
 	}
 	u.first, u.sent = u.first+int64(n), u.sent-n
 	return freed
+}
+
+// kept is how many bytes of frames there are.
+func (u *unacked) kept() (bytes int) {
+	for i := range u.messages {
+		bytes += len(u.messages[i].frame)
+	}
+	return bytes
 }
 
 // run are the positions that have to be read before the next message can be

@@ -246,8 +246,7 @@ func TestGuideBoundsAreKept(t *testing.T) {
 		{hubs, "maxQueued", "when # invocations wait"},
 		{hubs, "uploadBudget", "and # of all together"},
 		{hubs, "farewell", "no more than # in"},
-		{clients, "maxWaiting", "or # messages waiting"},
-		{clients, "maxWaitingSize", "more than # or"},
+		{clients, "maxWaitingSize", "With more than # waiting"},
 	} {
 		var value string
 		if at, known := constants[bound.constant]; known {

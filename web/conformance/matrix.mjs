@@ -62,7 +62,7 @@ export async function connect(server, cell = WS_JSON, { hub = MAIN, token, delay
   client.send = (...args) => connection.send(...args);
   client.stream = (...args) => connection.stream(...args);
   client.stop = () => connection.stop();
-  atEnd(() => connection.state !== HubConnectionState.Disconnected && connection.stop());
+  atEnd(`the client of ${cell}`, () => connection.state !== HubConnectionState.Disconnected && connection.stop());
   await connection.start();
   client.id = connection.connectionId;
   await until("welcome", () => client.welcomes.length > 0);

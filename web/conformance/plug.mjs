@@ -170,6 +170,6 @@ export async function plug(target) {
     for (const ghost of wire.ghosts) ghost.destroy();
     return new Promise((resolve) => listener.close(resolve));
   };
-  atEnd(wire.close);
+  atEnd("the plug", wire.close);
   return wire;
 }

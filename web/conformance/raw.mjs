@@ -14,16 +14,21 @@ import { MAIN } from "./server.mjs";
 
 const PATIENCE = 15_000;
 
-const open = new Set(); // what a test has not ended: functions that do
+const open = new Map(); // what a test has not ended: functions that do, and what it is
 
-/** Ends what tests have left open; for after. */
+/** Ends what tests have left open; for after. What does not end is an error. */
 export async function endAll() {
-  await Promise.allSettled([...open].map((end) => end()));
+  const ends = [...open].map(async ([end, what]) => {
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what} did not end`)), PATIENCE); });
+    await Promise.race([Promise.resolve(end()).catch(() => {}), late]).finally(() => clearTimeout(timer)); // most have ended already
+  });
   open.clear();
+  await Promise.all(ends);
 }
 
 /** Makes endAll end something, too. */
-export const atEnd = (end) => open.add(end);
+export const atEnd = (what, end) => open.set(end, what);
 
 // HTTP
 
@@ -62,7 +67,7 @@ async function answer(response) {
 }
 
 /** Has a long-polling connection ended by endAll. */
-export const forget = (url, headers = {}) => open.add(() => ask(url, { method: "DELETE", headers }));
+export const forget = (url, headers = {}) => open.set(() => ask(url, { method: "DELETE", headers }), `DELETE ${url}`);
 
 export const post = (url, o = {}) => ask(url, { method: "POST", ...o });
 
@@ -114,7 +119,7 @@ export class Socket {
     socket.on("error", () => {}); // close follows
     socket.on("data", (data) => this.#read(data));
     if (head.length) this.#read(head);
-    open.add(() => socket.destroy());
+    open.set(() => socket.destroy(), "a WebSocket");
   }
 
   /** @param {(data: Buffer, opcode: number) => void} receive  gets every whole message */
@@ -213,7 +218,7 @@ export class Events {
         text = text.slice(m.index + m[0].length);
       }
     });
-    open.add(() => response.destroy());
+    open.set(() => response.destroy(), "an event stream");
     this.reset = () => response.destroy();
   }
 

@@ -51,9 +51,15 @@ export async function startConformance() {
     return {
       url: `http://${host}`, host,
       log: () => log.join(""),
-      stop() {
+      async stop() {
         child.kill("SIGTERM");
-        return within(STOP_WITHIN, exited, "the server did not stop in time");
+        try {
+          return await within(STOP_WITHIN, exited, "the server did not stop in time");
+        } catch (error) {
+          child.kill("SIGQUIT"); // a Go program then says where it is stuck
+          await within(5000, exited, "").catch(() => child.kill("SIGKILL"));
+          throw new Error(`${error.message}\n${log.join("")}`, { cause: error });
+        }
       },
     };
   } catch (error) {
