@@ -12,7 +12,7 @@ import (
 var (
 	errUnnamed    = refusal{http.StatusBadRequest, "Connection ID required"}
 	errUnknown    = refusal{http.StatusNotFound, "No Connection with that ID"}
-	errUnattached = refusal{http.StatusBadRequest, "The connection has no transport yet."}
+	errUnattached = refusal{http.StatusBadRequest, "The connection has no transport yet, and this is more than a handshake."}
 	errChanged    = refusal{http.StatusBadRequest, "Cannot change transports mid-connection"}
 	errSecond     = refusal{http.StatusConflict, ""}
 	errUser       = refusal{http.StatusForbidden, ""}
@@ -58,6 +58,9 @@ func (s *Server) admit(r *http.Request, by caller, transport string, attach func
 	c.resumable = n.resumable && transport == WebSockets
 	if attach != nil {
 		c.pipe = attach()
+		if len(n.early) > 0 {
+			_, _ = c.inbox().tryPut(n.early) // it is empty
+		}
 	}
 	s.attached[c.token] = c
 	s.wg.Add(1)
@@ -89,7 +92,8 @@ func (s *Server) mayContinue(c *Conn, by caller, transport string) error {
 	return errSecond
 }
 
-// find finds the connection that a POST or a DELETE is for.
+// find finds the connection that a POST or a DELETE is for; nil says that it
+// has no transport yet.
 func (s *Server) find(r *http.Request, by caller) (*Conn, error) {
 	token := queryValue(r, "id")
 	if token == "" {
@@ -105,7 +109,7 @@ func (s *Server) find(r *http.Request, by caller) (*Conn, error) {
 	case waits && r.Method == http.MethodDelete:
 		return nil, errDeleted
 	case waits:
-		return nil, errUnattached
+		return nil, nil //nolint:nilnil // see above
 	case c == nil || c.gone():
 		return nil, errUnknown
 	case c.maker.principal.UserID != by.principal.UserID:

@@ -7,7 +7,8 @@ type negotiated struct {
 	id        string
 	userID    string
 	since     time.Time
-	resumable bool // the client has been told that it may come back
+	resumable bool   // the client has been told that it may come back
+	early     []byte // what has been posted before its first poll or its stream
 }
 
 // lobby is where negotiated connections wait for their transport. Those that
@@ -53,6 +54,21 @@ func (l *lobby) find(token string) (negotiated, bool) {
 		return negotiated{}, false
 	}
 	return n, waits
+}
+
+// keepEarly keeps what came before a transport. It does nothing for who does
+// not wait any more.
+func (l *lobby) keepEarly(token string, p []byte) (waits bool, err error) {
+	n, waits := l.find(token)
+	switch {
+	case !waits:
+		return false, nil
+	case len(n.early)+len(p) > maxEarly:
+		return true, errUnattached
+	}
+	n.early = append(n.early, p...)
+	l.waiting[token] = n
+	return true, nil
 }
 
 func (l *lobby) remove(token string) { delete(l.waiting, token) }

@@ -56,7 +56,7 @@ func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, by caller) {
 		token = answer.ConnectionToken
 		answer.UseStatefulReconnect = strings.EqualFold(queryValue(r, "useStatefulReconnect"), "true") && s.mayKeep(by.principal.UserID)
 	}
-	n := negotiated{answer.ConnectionID, by.principal.UserID, time.Now(), answer.UseStatefulReconnect}
+	n := negotiated{id: answer.ConnectionID, userID: by.principal.UserID, since: time.Now(), resumable: answer.UseStatefulReconnect}
 	if !s.expect(token, n) {
 		s.refuse(w, errNew)
 		return

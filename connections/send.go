@@ -30,6 +30,10 @@ func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, by caller) {
 		s.refuse(w, err)
 		return
 	}
+	if c == nil {
+		s.serveEarly(w, r, by)
+		return
+	}
 	in := c.inbox()
 	if in == nil {
 		s.refuse(w, errPosted)
@@ -38,8 +42,13 @@ func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, by caller) {
 	ctx, cancel := context.WithTimeout(r.Context(), sendLimit)
 	defer cancel()
 	answer := newResponse(w, &s.options)
-	if err := s.bring(ctx, answer, r, in); err != nil {
-		answer.readBefore(time.Now().Add(restLimit))
+	s.taken(answer, r, s.bring(ctx, answer, r, in))
+}
+
+// taken answers when a body has been taken, or why not.
+func (s *Server) taken(w *response, r *http.Request, err error) {
+	if err != nil {
+		w.readBefore(time.Now().Add(restLimit))
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close")
 		}
@@ -48,6 +57,63 @@ func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, by caller) {
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(http.StatusOK)
+}
+
+// maxEarly bounds what may be posted before there is a transport: a handshake
+// and a little more.
+const maxEarly = 4 << 10
+
+// serveEarly takes what a client sends before its first poll or its stream, as
+// the official server does: some clients begin with the handshake.
+func (s *Server) serveEarly(w http.ResponseWriter, r *http.Request, by caller) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.SendTimeout)
+	defer cancel()
+	answer := newResponse(w, &s.options)
+	if r.ContentLength > maxEarly {
+		s.taken(answer, r, errUnattached)
+		return
+	}
+	body := &timedBody{ctx: ctx, server: s, response: answer, body: r.Body}
+	early, err := io.ReadAll(io.LimitReader(body, maxEarly+1))
+	if err == nil {
+		err = s.keepEarly(ctx, r, by, early)
+	}
+	s.taken(answer, r, err)
+}
+
+// keepEarly keeps it until the transport comes, or gives it to the one that has
+// come meanwhile.
+func (s *Server) keepEarly(ctx context.Context, r *http.Request, by caller, early []byte) error {
+	if waits, err := s.wait(queryValue(r, "id"), early); waits {
+		return err
+	}
+	c, err := s.find(r, by)
+	if err != nil {
+		return err
+	}
+	if in := c.inbox(); in != nil {
+		return in.put(ctx, early)
+	}
+	return errPosted
+}
+
+func (s *Server) wait(token string, early []byte) (waits bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lobby.keepEarly(token, early)
+}
+
+// timedBody is a body of which every piece must come in time.
+type timedBody struct {
+	ctx      context.Context //nolint:containedctx // that of the request, for one call of io.ReadAll
+	server   *Server
+	response *response
+	body     io.Reader
+}
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	return b.server.readBody(b.ctx, b.response, b.body, p)
 }
 
 // inbox is where bytes go that are sent by POST. A WebSocket has none.

@@ -344,3 +344,29 @@ func TestReceiveGoesOnAfterADeadline(t *testing.T) {
 		t.Errorf("Receive: got %v, want an error", err)
 	}
 }
+
+// A client may begin with its handshake, before its first poll or its stream:
+// the official server takes it, and signalrcore depends on it.
+func TestSendBeforeTheTransport(t *testing.T) {
+	for _, transport := range []string{connections.ServerSentEvents, connections.LongPolling} {
+		t.Run(transport, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, conns := openServedPipes(t, connections.Options{})
+				suffix := "?id=" + s.token()
+				s.want(s.ask(http.MethodPost, suffix, "hand"), http.StatusOK, "")
+				s.want(s.ask(http.MethodPost, suffix, "shake\x1e"), http.StatusOK, "")
+				const much = "The connection has no transport yet, and this is more than a handshake."
+				s.want(s.ask(http.MethodPost, suffix, strings.Repeat("x", 5000)), http.StatusBadRequest, much)
+				if transport == connections.LongPolling {
+					s.want(s.do(http.MethodGet, suffix), http.StatusOK, "")
+				} else if _, err := s.events(suffix).line(); err != nil {
+					t.Fatal(err)
+				}
+				c := <-conns
+				c.hear("handshake\x1e")
+				s.want(s.ask(http.MethodPost, suffix, "later"), http.StatusOK, "")
+				c.hear("later")
+			})
+		})
+	}
+}

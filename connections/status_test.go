@@ -14,12 +14,11 @@ import (
 
 // The texts of the official server.
 const (
-	unnamed    = "Connection ID required"
-	unknown    = "No Connection with that ID"
-	changed    = "Cannot change transports mid-connection"
-	posted     = "POST requests are not allowed for WebSocket connections."
-	deleted    = "Cannot terminate this connection using the DELETE endpoint."
-	unattached = "The connection has no transport yet."
+	unnamed = "Connection ID required"
+	unknown = "No Connection with that ID"
+	changed = "Cannot change transports mid-connection"
+	posted  = "POST requests are not allowed for WebSocket connections."
+	deleted = "Cannot terminate this connection using the DELETE endpoint."
 )
 
 // kinds are the requests of a connection.
@@ -54,7 +53,7 @@ func TestStatuses(t *testing.T) {
 		{"patch", http.MethodPatch, "", nil, 405, "Method not allowed."},
 		{"head", http.MethodHead, "?id=" + waiting, nil, 405, "Method not allowed."},
 		{"options", http.MethodOptions, "", nil, 405, "Method not allowed."},
-		{"socket by POST", http.MethodPost, "?id=" + waiting, upgrade(), 400, unattached},
+		{"socket by POST", http.MethodPost, "?id=" + waiting, upgrade(), 200, ""},
 		{"socket of another version", http.MethodGet, "", append(upgrade(), "Sec-WebSocket-Version", "8"), 400, ""},
 		{"socket without a key", http.MethodGet, "", append(upgrade(), "Sec-WebSocket-Key", "x"), 400, ""},
 	} {
@@ -87,7 +86,7 @@ func TestStatusOfEveryState(t *testing.T) {
 	gone := map[string]status{"poll": none, "events": none, "socket": none, "send": none, "end": none}
 	states := map[string]map[string]status{
 		"unknown":                 gone,
-		"waiting":                 {"poll": {200, ""}, "events": {200, ":\r\n"}, "socket": {101, ""}, "send": {400, unattached}, "end": {400, deleted}},
+		"waiting":                 {"poll": {200, ""}, "events": {200, ":\r\n"}, "socket": {101, ""}, "send": {200, ""}, "end": {400, deleted}},
 		"WebSockets":              {"poll": {400, changed}, "events": {400, changed}, "socket": {409, ""}, "send": {405, posted}, "end": {400, deleted}},
 		"ServerSentEvents":        {"poll": {400, changed}, "events": {409, ""}, "socket": {400, changed}, "send": {200, ""}, "end": {400, deleted}},
 		"LongPolling":             {"poll": {200, "news"}, "events": {400, changed}, "socket": {400, changed}, "send": {200, ""}, "end": {202, ""}},
@@ -98,7 +97,7 @@ func TestStatusOfEveryState(t *testing.T) {
 		"ServerSentEvents, id":    gone,
 		"LongPolling, id":         gone,
 		"waiting, id":             gone,
-		"waiting, key in capital": {"send": {400, unattached}, "end": {400, deleted}},
+		"waiting, key in capital": {"send": {200, ""}, "end": {400, deleted}},
 	}
 	for state, answers := range states {
 		for kind, want := range answers {

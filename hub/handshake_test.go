@@ -179,3 +179,20 @@ func TestHandshakeBeyondTheBoundOfStatefulReconnect(t *testing.T) {
 		}
 	})
 }
+
+// Who has not shaken hands does not hold up a node that stops.
+func TestCloseAllCutsHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{})
+		s := hubtest.ServePipes(t, h, connections.Options{})
+		silent := s.MustOpen(hubtest.Token(t, "ann"), "")
+		synctest.Wait()
+		began := time.Now()
+		if err := h.CloseAll(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if code := silent.End(); code != hubtest.CodeAbnormal || time.Since(began) > 0 {
+			t.Errorf("got the end %d after %v, want it to be cut at once", code, time.Since(began))
+		}
+	})
+}

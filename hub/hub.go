@@ -41,6 +41,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"tidings/actors"
+	"tidings/connections"
 	"tidings/hub/protocol"
 	"tidings/notifications"
 	"tidings/roles"
@@ -151,8 +152,9 @@ type Hub struct {
 	tracer    trace.Tracer
 	questions atomic.Uint64 // asked of clients
 
-	mu       sync.Mutex // guards sessions
+	mu       sync.Mutex // guards all below
 	sessions map[string]*session
+	shaking  map[*connections.Conn]struct{} // that have not joined yet
 }
 
 // New makes a hub. The error says which method is of no use, and why.
@@ -163,7 +165,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub"),
-		sessions: make(map[string]*session),
+		sessions: make(map[string]*session), shaking: make(map[*connections.Conn]struct{}),
 	}
 	for _, codec := range []protocol.Codec{protocol.JSON(), protocol.MessagePack()} {
 		if slices.Contains(o.Protocols, codec.Name()) {
@@ -251,8 +253,14 @@ func (h *Hub) DeliverLive(ctx context.Context, m notifications.Live) error {
 }
 
 // CloseAll ends all connections, perSecond of them, so that their clients come
-// back, and waits for them until ctx ends.
+// back, and waits for them until ctx ends. Those that have not shaken hands are
+// cut.
 func (h *Hub) CloseAll(ctx context.Context, perSecond int) error {
+	h.mu.Lock()
+	for conn := range h.shaking {
+		conn.Abort()
+	}
+	h.mu.Unlock()
 	return h.system.CloseAll(ctx, perSecond)
 }
 
@@ -274,6 +282,19 @@ func (h *Hub) session(connectionID string) *session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sessions[connectionID]
+}
+
+// shakes notes that a connection has come; the function it returns, that it has
+// joined or been refused.
+func (h *Hub) shakes(c *connections.Conn) (over func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shaking[c] = struct{}{}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.shaking, c)
+	}
 }
 
 func (h *Hub) enlist(s *session) {

@@ -34,6 +34,8 @@ type session struct {
 	resume   *resumption
 	comeback *comeback // nil unless the client may come back with another socket
 
+	shaken func() // see Hub.shakes
+
 	turns   turns
 	room    chan struct{} // full: the reader waits
 	idle    sync.WaitGroup
@@ -55,6 +57,7 @@ type request struct {
 
 	streaming bool // the client wants a stream
 	uploads   []*upload
+	start     func() // of a call with streams
 
 	placed bool // it has one of the places of the reader; guarded by session.mu
 	plain  bool // it takes turns
@@ -69,12 +72,15 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 		hub: h, conn: conn, room: make(chan struct{}, maxQueued), over: make(chan struct{}),
 		splitter: protocol.Splitter{Limit: h.o.MaxMessage},
 	}
-	if err := s.join(ctx); err != nil {
+	s.shaken = h.shakes(conn)
+	defer s.shaken()
+	err := s.join(ctx)
+	if err != nil {
 		s.refuse(ctx, err)
 		return
 	}
 	s.log().InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
-	err := s.connected(ctx)
+	err = s.connected(ctx)
 	if err == nil {
 		h.enlist(s)
 		if err = s.start(ctx); err == nil {
@@ -131,6 +137,7 @@ func (s *session) join(ctx context.Context) error {
 	if s.hub.o.CloseOnAuthExpiration {
 		m.Expires = principal.Expires
 	}
+	s.shaken()
 	if s.member, err = s.hub.system.Join(ctx, m); err != nil {
 		return refusedBroken
 	}
@@ -326,7 +333,10 @@ func (s *session) handle(ctx context.Context, m protocol.Message) error {
 	case *protocol.Ping:
 		s.member.Pinged()
 	case *protocol.Invocation:
-		return s.enqueue(ctx, &request{Invocation: m})
+		if len(m.StreamIDs) > 0 {
+			return s.begin(ctx, &request{Invocation: m})
+		}
+		return s.enqueue(&request{Invocation: m})
 	case *protocol.StreamInvocation:
 		return s.begin(ctx, &request{Invocation: (*protocol.Invocation)(m), streaming: true})
 	case *protocol.StreamItem:
@@ -359,11 +369,8 @@ func (s *session) complete(m *protocol.Completion) {
 	}
 }
 
-// enqueue lets an invocation wait for its turn, unless it has streams.
-func (s *session) enqueue(ctx context.Context, r *request) error {
-	if len(r.StreamIDs) > 0 {
-		return s.begin(ctx, r)
-	}
+// enqueue lets an invocation wait for its turn.
+func (s *session) enqueue(r *request) error {
 	select {
 	case s.room <- struct{}{}:
 	case <-s.member.Done():
@@ -377,7 +384,11 @@ func (s *session) enqueue(ctx context.Context, r *request) error {
 // run runs an invocation that has its turn. When the connection is over, those
 // that wait are dropped.
 func (s *session) run(ctx context.Context, r *request) {
-	if !s.gone(ctx) {
+	switch {
+	case r.start != nil:
+		r.plain, r.turn = false, false
+		r.start()
+	case !s.gone(ctx):
 		s.invoke(ctx, r)
 	}
 	s.mu.Lock()

@@ -116,20 +116,36 @@ func (s *session) send(ctx context.Context, r *request, stream any) error {
 	})
 }
 
-// begin starts a call with streams, either way, on a goroutine of its own: it
-// takes no turn and holds nobody up.
+// begin lets a call with streams, either way, wait until the calls before it
+// have had their turn. It then runs on a goroutine of its own and holds nobody
+// up. Its streams are there at once: items may be right behind it.
 func (s *session) begin(ctx context.Context, r *request) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if err := s.admitStream(ctx, r, cancel); err != nil {
 		cancel(nil)
 		return s.reply(ctx, &protocol.Completion{InvocationID: r.InvocationID, Error: s.hub.completionText(r.Invocation, err)})
 	}
-	s.idle.Go(func() {
-		defer cancel(nil)
-		defer s.endStream(r)
-		s.invoke(ctx, r)
-	})
-	return nil
+	r.start = func() {
+		s.idle.Go(func() {
+			defer cancel(nil)
+			defer s.endStream(r)
+			switch {
+			case errors.Is(context.Cause(ctx), errStreamEnded): // before it began
+				s.endUnbegun(ctx, r)
+			case !s.gone(ctx):
+				s.invoke(ctx, r)
+			}
+		})
+	}
+	return s.enqueue(r)
+}
+
+// endUnbegun completes a stream that the client did not want any more when its
+// turn came.
+func (s *session) endUnbegun(ctx context.Context, r *request) {
+	if r.streaming {
+		_ = s.answer(ctx, r, nil, nil) // nothing that can fail to be encoded
+	}
 }
 
 // reply answers for the reader, which waits while the client does not take

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,6 +167,7 @@ func TestStreamsAreCancelled(t *testing.T) {
 			t.Errorf("%d contexts have ended, want that of the cancelled one", ended.Load())
 		}
 		ann.Send(open("1", "Ticks"))
+		synctest.Wait()
 		ann.Close()
 		synctest.Wait()
 		if ended.Load() != 3 {
@@ -369,6 +371,35 @@ func TestStreamOfAClientThatIsGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A call with streams begins behind the plain calls before it; those behind it
+// do not wait. One that is cancelled before it has begun does not run.
+func TestStreamsBeginInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended, began atomic.Int32
+		endless := ticks(&ended)
+		s := served(t, hub.Options{Methods: hub.Methods{
+			"Work":  func(*hub.Context) { time.Sleep(time.Minute) },
+			"Ticks": func(c *hub.Context) iter.Seq[int] { began.Add(1); return endless(c) },
+			"Fine":  func(*hub.Context) int { return 7 },
+		}})
+		ann := s.Connect("ann", "")
+		ann.Send(call("1", "Work"), open("2", "Ticks"), open("3", "Ticks"), call("4", "Fine"), cancel("3"))
+		synctest.Wait()
+		if began.Load() != 0 {
+			t.Error("a stream has begun before the call in front of it has ended")
+		}
+		time.Sleep(time.Minute)
+		got := slices.DeleteFunc(settle(ann), func(r string) bool { return r == `{"type":6}` })
+		slices.Sort(got[1:]) // the two behind the call run side by side
+		want(t, "in order", got, result("1", "null"), end("3"), result("4", "7"))
+		if began.Load() != 1 {
+			t.Errorf("%d streams have begun, want the one that was not cancelled", began.Load())
+		}
+		time.Sleep(time.Second)
+		want(t, "and goes on", settle(ann), item("2", 0))
+	})
 }
 
 // With more than one call at a time, that many overlap and no more.
