@@ -4,7 +4,7 @@
 // end.
 
 import { connect, createServer } from "node:net";
-import { atEnd } from "./raw.mjs";
+import { atEnd, breakOff } from "./raw.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 
@@ -60,8 +60,9 @@ class Pair {
     this.near.write(head);
     this.open = /^HTTP\/1\.1 101 /.test(head.toString("latin1"));
     this.head = Buffer.alloc(0);
-    if (!this.open) this.near.write(rest);
-    else this.wire.opened(this);
+    if (this.open) this.wire.opened(this);
+    else this.near.write(rest);
+    if (!/^HTTP\/1\.1 (101|200) /.test(head.toString("latin1"))) this.wire.refused.push(head.toString("latin1").split("\r\n")[0]);
     return this.open ? rest : Buffer.alloc(0);
   }
 
@@ -91,20 +92,20 @@ class Pair {
     this.wire.pairs.delete(this);
     switch (style) {
       case "reset":
-        this.near.resetAndDestroy();
-        this.far.resetAndDestroy();
+        breakOff(this.near);
+        breakOff(this.far);
         break;
       case "close":
         this.near.destroy();
         this.far.destroy();
         break;
       case "half-open": // the server is not told, and what it sends vanishes
-        this.near.resetAndDestroy();
+        breakOff(this.near);
         this.wire.ghosts.add(this.far);
         this.far.on("close", () => this.wire.ghosts.delete(this.far));
         break;
       case "stalled": // the server is not told, and nobody reads what it sends
-        this.near.resetAndDestroy();
+        breakOff(this.near);
         this.far.pause();
         this.wire.ghosts.add(this.far);
         this.far.on("close", () => this.wire.ghosts.delete(this.far));
@@ -113,6 +114,7 @@ class Pair {
         throw new Error(`no such cut: ${style}`);
     }
     this.wire.cuts++;
+    this.wire.last = `${style} ${this.plan ? JSON.stringify(this.plan) : "at once"}`;
     this.wire.byStyle[style] = (this.wire.byStyle[style] ?? 0) + 1;
   }
 }
@@ -123,7 +125,7 @@ export const styles = ["reset", "close", "half-open", "stalled"];
 export async function plug(target) {
   const at = target.lastIndexOf(":");
   const [host, port] = [target.slice(0, at), Number(target.slice(at + 1))];
-  const wire = { pairs: new Set(), ghosts: new Set(), cuts: 0, byStyle: {}, next: undefined, opened };
+  const wire = { pairs: new Set(), ghosts: new Set(), cuts: 0, byStyle: {}, last: "", refused: [], next: undefined, opened };
   const listener = createServer((near) => {
     near.setNoDelay();
     wire.pairs.add(new Pair(near, host, port, wire));

@@ -82,11 +82,11 @@ function traffic(client) {
 }
 
 /** Conditions that fail at once when the client has lost its connection. */
-function whileAlive(client) {
+function whileAlive(client, wire) {
   let lost;
   void client.closed.then((error) => { lost = error ?? new Error("closed"); });
   return (condition) => () => {
-    if (lost) throw new Error(`the connection was lost: ${lost.message}`);
+    if (lost) throw new Error(`the connection was lost after cut ${wire.cuts} (${wire.last}): ${lost.message} ${wire.refused}`);
     return condition();
   };
 }
@@ -122,7 +122,7 @@ describe("the stock client behind a plug", { concurrency: 6 }, () => {
       const wire = await plug(server.host);
       const ticks = [];
       const client = await connect(server, WS(encoding), { url: wire.url, stateful: true, on: { Tick: (n) => ticks.push(n) } });
-      const alive = whileAlive(client);
+      const alive = whileAlive(client, wire);
       const { id } = client;
 
       const total = CUTS * 25 + 100; // ticks: a cut waits for at most 25
@@ -204,7 +204,7 @@ describe("the stock client behind a plug", { concurrency: 6 }, () => {
       const wire = await plug(server.host);
       const ticks = [];
       const client = await connect(server, WS(encoding), { url: wire.url, stateful: true, on: { Tick: (n) => ticks.push(n) } });
-      const alive = whileAlive(client);
+      const alive = whileAlive(client, wire);
       await client.invoke("StartTicks", 400, 10);
       for (let round = 1; round <= 2; round++) {
         const mark = ticks.length;
@@ -222,7 +222,7 @@ describe("the stock client behind a plug", { concurrency: 6 }, () => {
   test("answers beyond the buffer limit, while the plug is pulled", async () => {
     const wire = await plug(server.host);
     const client = await connect(server, WS("messagepack"), { url: wire.url, stateful: true });
-    const alive = whileAlive(client);
+    const alive = whileAlive(client, wire);
     const random = seeded(SEED);
     for (let round = 0; round < 3; round++) {
       const texts = upTo(4).map((i) => client.invoke("MakeText", 40_000 + i));
@@ -493,8 +493,8 @@ describe("stateful reconnect on the wire", { concurrency: 12 }, () => {
 
   test("a call that runs while the socket is cut is answered on the next one", async () => {
     const peer = await stateful();
-    await peer.send({ type: 1, invocationId: "nap", target: "Sleep", arguments: [1500] }, { type: 4, invocationId: "s", target: "Count", arguments: [1, 0] });
-    await peer.completion("s"); // so both have been read
+    await peer.send({ type: 4, invocationId: "s", target: "Count", arguments: [1, 0] }, { type: 1, invocationId: "nap", target: "Sleep", arguments: [1500] });
+    await peer.completion("s"); // so both, which came together, have been read
     const again = await back(peer, 3);
     assert.ok(!again.log.some((m) => m.invocationId === "nap"), "it still runs");
     assert.equal((await again.completion("nap")).result, 1500);
