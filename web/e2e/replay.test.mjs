@@ -231,8 +231,9 @@ test("cursor, device and replay say where a client stands", async () => {
     return client;
   };
   const first = await emit(10);
-  const mid = new Date();
-  await until("a later millisecond", () => new Date() > mid);
+  const stored = new Date();
+  const mid = await until("a later millisecond", () => new Date() > stored && new Date());
+  await until("another one", () => new Date() > mid);
   const second = await emit(5);
   const all = [...first, ...second];
 
