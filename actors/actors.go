@@ -18,6 +18,14 @@
 // events, it reads them from the log after its last position, page by page, as
 // fast as its socket drains, and is live again when it has everything.
 //
+// # Connections that come back
+//
+// A connection may outlive its socket (HubProtocol, "Stateful reconnect"). What
+// its client has not acknowledged is kept in order, each message with its
+// implicit number; events of the log as their positions, which are read again
+// for the next socket. Beyond a window messages wait, and nobody waits with them
+// but the connection's own lanes.
+//
 // # Rules for code in here
 //
 // Actors never block, never lock and start no goroutines; the one write to a
