@@ -72,10 +72,11 @@ func (c Clients) all(kind notifications.Kind, keys []string) Recipients {
 	return c.to(to...)
 }
 
+// clients is embedded under a name that does not hide the method Clients.
+type clients = Clients
+
 // CallerClients are the clients inside of a call.
-type CallerClients struct {
-	Clients
-}
+type CallerClients struct{ clients }
 
 // Caller is the connection that is calling.
 func (c CallerClients) Caller() Recipients { return c.Client(c.caller.ConnectionID()) }

@@ -80,7 +80,10 @@ func (i Issuer) authority(ctx context.Context, o Options) (*authority, error) {
 		return nil, err
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now),
+		jwt.WithValidMethods(methods), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now),
+	}
+	if !o.Endless {
+		options = append(options, jwt.WithExpirationRequired())
 	}
 	if i.Name != "" {
 		options = append(options, jwt.WithIssuer(i.Name))

@@ -16,6 +16,9 @@ type Options struct {
 	// a token is verified with the keys of the issuer it names and no others.
 	Issuers  []Issuer
 	Identity IdentityProvider
+	// Endless accepts tokens that name no time at which they end. They cannot be
+	// taken back.
+	Endless bool
 	// Leeway is the clock skew that is forgiven; 0 = none.
 	Leeway time.Duration
 	// Now is the clock. Default time.Now.

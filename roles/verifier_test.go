@@ -349,3 +349,18 @@ func TestTokenOfAnotherIssuerIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A token without an end is accepted by those who say so.
+func TestEndlessTokens(t *testing.T) {
+	text := token("HS256", secretA, fields{"sub": "ann"})
+	for _, endless := range []bool{false, true} {
+		v, err := roles.NewVerifier(t.Context(), roles.Options{Issuers: []roles.Issuer{{Secret: secretA}}, Endless: endless})
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, err := v.Verify(t.Context(), text)
+		if (err == nil) != endless || endless && (who.UserID != "ann" || !who.Expires.IsZero()) {
+			t.Errorf("endless = %v: got %v, %v", endless, who, err)
+		}
+	}
+}

@@ -62,7 +62,7 @@ func selected(clients hub.CallerClients, selector string, names []string) (hub.R
 	case "client":
 		return clients.Client(first), nil
 	case "clients":
-		return clients.Clients.Clients(names...), nil
+		return clients.Clients(names...), nil
 	case "group":
 		return clients.Group(first), nil
 	case "groups":

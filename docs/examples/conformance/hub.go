@@ -64,6 +64,7 @@ func newHouse(ctx context.Context, logger *slog.Logger) (*house, error) {
 	var err error
 	door.Verifier, err = roles.NewVerifier(ctx, roles.Options{
 		Issuers: []roles.Issuer{{Secret: []byte(tokenSecret)}}, // whoever has signed with it
+		Endless: true,                                          // exp is checked if it is there
 		Leeway:  0,                                             // an expired token is expired
 	})
 	if err != nil {
