@@ -1,26 +1,24 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// client is a lean connection to the notification hub: one goroutine, no
-// library, so that the load costs less than what it loads.
+// client is a lean connection to the notification hub, over any transport: one
+// goroutine, no library, so that the load costs less than what it loads.
 type client struct {
-	conn    net.Conn
-	reader  *bufio.Reader
-	message []byte
+	wire     wire
+	welcome  chan struct{} // closed when the hub has said where the client stands
+	welcomed bool          // of listen
 
 	mu        sync.Mutex // guards all below
 	positions []uint64
@@ -28,97 +26,115 @@ type client struct {
 	changed   chan struct{}
 }
 
-// The frames that a client sends, ready made: masked with zeros, which the
-// protocol allows (RFC 6455 §5.3 asks for unpredictable masks of browsers).
+// wire is a transport, as a client has it.
+type wire interface {
+	io.Closer
+	// next waits for what the hub says: whole records, valid until the next
+	// call.
+	next() ([]byte, error)
+	// say sends records.
+	say(ctx context.Context, records []byte) error
+}
+
+// manner says how a client connects. The zero value is a WebSocket without
+// negotiation.
+type manner struct {
+	transport transport
+	query     string // of the hub: where to begin
+}
+
+type transport uint8
+
 const (
-	handshakeRecord = "{\"protocol\":\"json\",\"version\":1}\x1e"
-	finalText       = 0x81
-	maskBit         = 0x80
+	webSocket     transport = iota
+	lastingSocket           // negotiated with stateful reconnect
+	eventStream
+	longPolling
 )
 
-// connect opens a connection without negotiation; query may be empty.
-func connect(ctx context.Context, s *server, user, query string) (*client, error) {
-	token, err := s.token(user)
+// connect opens a connection and says which protocol it speaks.
+func connect(ctx context.Context, s *server, user string, how manner) (*client, error) {
+	d, err := s.door(user)
 	if err != nil {
 		return nil, err
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", s.http)
+	c := &client{welcome: make(chan struct{}), changed: make(chan struct{}, 1)}
+	version := 1
+	switch how.transport {
+	case webSocket:
+		c.wire, err = openSocket(ctx, d, how.query)
+	case lastingSocket:
+		version = 2 // the first that has acknowledgements
+		c.wire, err = openLastingSocket(ctx, d)
+	case eventStream:
+		c.wire, err = openEvents(ctx, d)
+	case longPolling:
+		c.wire, err = openPolls(ctx, d)
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn: conn, reader: bufio.NewReaderSize(conn, 512), changed: make(chan struct{}, 1)}
-	if err := c.open(s.http, token, query); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	if err := c.wire.say(ctx, handshake("json", version)); err != nil {
+		return nil, errors.Join(err, c.wire.Close())
 	}
 	return c, nil
 }
 
-func (c *client) open(host, token, query string) error {
-	_, err := fmt.Fprintf(c.conn, "GET /hubs/notifications?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n", query, host, token)
-	if err != nil {
-		return err
-	}
-	status, err := c.reader.ReadString('\n')
-	if err != nil || !strings.Contains(status, "101") {
-		return fmt.Errorf("upgrade: %q %w", status, err)
-	}
-	for line := status; strings.TrimSpace(line) != ""; {
-		if line, err = c.reader.ReadString('\n'); err != nil {
+// ends is behind every JSON record, and behind every handshake.
+const ends = 0x1e
+
+func handshake(protocol string, version int) []byte {
+	return fmt.Appendf(nil, `{"protocol":%q,"version":%d}%c`, protocol, version, ends)
+}
+
+// crowd connects clients, user/0 to user/n-1.
+func crowd(ctx context.Context, s *server, n int, how manner) ([]*client, error) {
+	all := make([]*client, n)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(dialers)
+	for i := range all {
+		group.Go(func() (err error) {
+			all[i], err = connect(ctx, s, strconv.Itoa(i), how)
 			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		hangUp(all)
+		return nil, err
+	}
+	for _, c := range all {
+		go c.listen() // ends with the connection
+	}
+	return all, nil
+}
+
+func hangUp(all []*client) {
+	for _, c := range all {
+		if c != nil {
+			_ = c.wire.Close() // it is over
 		}
 	}
-	_, err = c.conn.Write(append([]byte{finalText, maskBit | byte(len(handshakeRecord)), 0, 0, 0, 0}, handshakeRecord...))
-	return err
 }
 
 // listen collects what the server says until the connection ends.
 func (c *client) listen() {
 	for {
-		message, err := c.next()
+		records, err := c.wire.next()
 		if err != nil {
 			return
 		}
 		now := time.Now()
-		for record := range bytes.SplitSeq(message, []byte{0x1e}) {
+		for record := range bytes.SplitSeq(records, []byte{ends}) {
 			c.take(record, now)
 		}
 	}
-}
-
-// next reads one message of the server: unmasked and in one frame.
-func (c *client) next() ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(c.reader, head[:]); err != nil {
-		return nil, err
-	}
-	length := uint64(head[1])
-	var more [8]byte
-	switch length {
-	case 126:
-		if _, err := io.ReadFull(c.reader, more[:2]); err != nil {
-			return nil, err
-		}
-		length = uint64(binary.BigEndian.Uint16(more[:2]))
-	case 127:
-		if _, err := io.ReadFull(c.reader, more[:]); err != nil {
-			return nil, err
-		}
-		length = binary.BigEndian.Uint64(more[:])
-	}
-	if uint64(cap(c.message)) < length {
-		c.message = make([]byte, length)
-	}
-	c.message = c.message[:length]
-	_, err := io.ReadFull(c.reader, c.message)
-	return c.message, err
 }
 
 // take notes a record if it is a notification.
 func (c *client) take(record []byte, now time.Time) {
 	position, ok := number(record, `"position":`)
 	if !ok {
+		c.greet(record)
 		return
 	}
 	emitted, _ := number(record, `"title":"`)
@@ -129,6 +145,14 @@ func (c *client) take(record []byte, now time.Time) {
 	select {
 	case c.changed <- struct{}{}:
 	default:
+	}
+}
+
+// greet notes what the hub says first.
+func (c *client) greet(record []byte) {
+	if !c.welcomed && bytes.Contains(record, []byte(`"target":"Resumed"`)) {
+		c.welcomed = true
+		close(c.welcome)
 	}
 }
 

@@ -52,37 +52,11 @@ func (l load) append(ctx context.Context, s *server) (figures, error) {
 	return figures{"events/s": float64(stored) * perSecond / float64(time.Since(began))}, err
 }
 
-// crowd connects clients, user/0 to user/n-1.
-func crowd(ctx context.Context, s *server, n int, query string) ([]*client, error) {
-	all := make([]*client, n)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(dialers)
-	for i := range all {
-		group.Go(func() (err error) {
-			all[i], err = connect(ctx, s, strconv.Itoa(i), query)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	for _, c := range all {
-		go c.listen() // ends with the connection
-	}
-	return all, nil
-}
-
-func hangUp(all []*client) {
-	for _, c := range all {
-		_ = c.conn.Close() // it is over
-	}
-}
-
 // personal sends events to one user each, at a steady rate.
 func (l load) personal(ctx context.Context, s *server) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.seconds+patience)
 	defer cancel()
-	all, err := crowd(ctx, s, l.connections, "")
+	all, err := crowd(ctx, s, l.connections, manner{})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +89,7 @@ func (l load) personal(ctx context.Context, s *server) (figures, error) {
 func (l load) broadcast(ctx context.Context, s *server) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.seconds+patience)
 	defer cancel()
-	all, err := crowd(ctx, s, l.connections, "")
+	all, err := crowd(ctx, s, l.connections, manner{})
 	if err != nil {
 		return nil, err
 	}
@@ -162,26 +136,6 @@ func (l load) heard(ctx context.Context, all []*client, wanted [][]uint64, took 
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// idleMemory is what the server's resident set grows by.
-func (l load) idleMemory(ctx context.Context, s *server) (figures, error) {
-	warm, err := crowd(ctx, s, dialers, "") // what the first connections cost once
-	if err != nil {
-		return nil, err
-	}
-	defer hangUp(warm)
-	before, err := s.memory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := crowd(ctx, s, l.idle, "")
-	if err != nil {
-		return nil, err
-	}
-	defer hangUp(all)
-	after, err := s.memory(ctx)
-	return figures{"connections": float64(len(all)), "bytes/connection": (after - before) / float64(len(all))}, err
-}
-
 // replay lets all clients miss some events and come back at once.
 func (l load) replay(ctx context.Context, s *server) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -191,7 +145,7 @@ func (l load) replay(ctx context.Context, s *server) (figures, error) {
 		return nil, err
 	}
 	began := time.Now()
-	all, err := crowd(ctx, s, l.connections, "replay=all")
+	all, err := crowd(ctx, s, l.connections, manner{query: "replay=all"})
 	if err != nil {
 		return nil, err
 	}
