@@ -18,6 +18,7 @@ import (
 type client struct {
 	wire     wire
 	welcome  chan struct{} // closed when the hub has said where the client stands
+	greeted  int           // messages of the hub until then; of listen, which closes welcome
 	welcomed bool          // of listen
 
 	mu        sync.Mutex // guards all below
@@ -150,8 +151,11 @@ func (c *client) take(record []byte, now time.Time) {
 
 // greet notes what the hub says first.
 func (c *client) greet(record []byte) {
-	if !c.welcomed && bytes.Contains(record, []byte(`"target":"Resumed"`)) {
-		c.welcomed = true
+	if c.welcomed || !bytes.Contains(record, []byte(`"target":`)) {
+		return
+	}
+	c.greeted++
+	if c.welcomed = bytes.Contains(record, []byte(`"target":"Resumed"`)); c.welcomed {
 		close(c.welcome)
 	}
 }

@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// ack acknowledges the first message that counts, which is the welcome: a
-// connection that may come back keeps what has not been acknowledged.
-const ack = `{"type":8,"sequenceId":1}` + "\x1e"
-
 // idleOver measures what the server grows by for connections that hear
 // nothing.
 func (l load) idleOver(how manner) func(context.Context, *server) (figures, error) {
@@ -58,7 +54,8 @@ func idlers(ctx context.Context, s *server, n int, how manner) ([]*client, error
 	return all, nil
 }
 
-// settle waits until there is nothing more to come.
+// settle waits until there is nothing more to come, and acknowledges it where
+// that counts: a connection that may come back keeps what has not been.
 func (c *client) settle(ctx context.Context, how manner) error {
 	select {
 	case <-c.welcome:
@@ -66,7 +63,7 @@ func (c *client) settle(ctx context.Context, how manner) error {
 		return fmt.Errorf("no welcome: %w", ctx.Err())
 	}
 	if how.transport == lastingSocket {
-		return c.wire.say(ctx, []byte(ack))
+		return c.wire.say(ctx, fmt.Appendf(nil, `{"type":8,"sequenceId":%d}%c`, c.greeted, ends))
 	}
 	return nil
 }
