@@ -184,7 +184,7 @@ func (r *reading) answer(ctx context.Context, o *Options) any {
 
 // gone stands for an event that the log has dropped since it was sent: a
 // message that counts and that clients pass over.
-func gone() protocol.Message { return &protocol.Completion{InvocationID: "gone"} } //nolint:ireturn // as good as any other
+func gone() *protocol.Completion { return &protocol.Completion{InvocationID: "gone"} }
 
 // again reads events that were written to a socket that is lost.
 func (r *reading) again(ctx context.Context, o *Options) *reloaded {
@@ -200,7 +200,7 @@ func (r *reading) again(ctx context.Context, o *Options) *reloaded {
 		if p > found.UpTo {
 			break
 		}
-		message := gone()
+		var message protocol.Message = gone()
 		if len(found.Entries) > 0 && found.Entries[0].Position == p {
 			message = invocation(found.Entries[0], epoch, r.mark(p))
 			found.Entries = found.Entries[1:]

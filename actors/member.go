@@ -87,7 +87,7 @@ type Connection struct {
 	position atomic.Uint64
 	heard    atomic.Int64 // Unix nanoseconds
 	pinged   atomic.Bool
-	busy     atomic.Bool
+	busy     atomic.Int32 // reasons for which the client waits for us
 	left     atomic.Bool
 	reason   atomic.Pointer[string] // why the actor has ended
 	done     chan struct{}
@@ -193,9 +193,15 @@ func (c *Connection) Pinged() {
 	c.pinged.Store(true)
 }
 
-// Busy tells whether the client waits for its server: then its silence does
-// not count.
-func (c *Connection) Busy(is bool) { c.busy.Store(is) }
+// Busy says that the client waits for its server, until Idle is called as often:
+// meanwhile its silence does not count.
+func (c *Connection) Busy() { c.busy.Add(1) }
+
+// Idle is the end of Busy.
+func (c *Connection) Idle() {
+	c.Heard()
+	c.busy.Add(-1)
+}
 
 // Close lets what is queued go out, then m, and ends the connection for that
 // reason. It does not wait for the end; see Done.
@@ -231,7 +237,7 @@ func (c *Connection) timedOut(now time.Time, limit time.Duration) bool {
 	if c.inbound != nil && c.inbound.away.Load() {
 		return false
 	}
-	return c.pinged.Load() && !c.busy.Load() && now.UnixNano()-c.heard.Load() > int64(limit)
+	return c.pinged.Load() && c.busy.Load() == 0 && now.UnixNano()-c.heard.Load() > int64(limit)
 }
 
 func (c *Connection) expired(now time.Time) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,7 +181,7 @@ func comebackAtRandom(t *testing.T, seed uint64) {
 	var events []notifications.Position
 	lives, answers, attached := 0, 0, true
 	for range 150 {
-		switch r.IntN(12) {
+		switch r.IntN(14) {
 		case 0, 1, 2:
 			events = append(events, n.emit(notifications.ToUser("ann"), notifications.ToUser("bob"), notifications.ToEveryone())...)
 			events = append(events[:len(events)-2], events[len(events)-1])
@@ -204,6 +205,13 @@ func comebackAtRandom(t *testing.T, seed uint64) {
 			}
 			attached = !attached
 		case 10:
+			events = append(events, n.emit(slices.Repeat([]notifications.Recipient{notifications.ToUser("ann")}, 10)...)...)
+		case 11:
+			if attached { // the shard is the first to notice
+				ann.hear()
+				ann.sink.Cut()
+			}
+		case 12:
 			ann.ackDue()
 			ann.ack(1 << 40) // makes no sense
 		default:
@@ -216,10 +224,10 @@ func comebackAtRandom(t *testing.T, seed uint64) {
 			}
 		}
 	}
-	if !attached {
-		ann.comeBack()
+	if attached {
+		ann.lose()
 	}
-	ann.sink.Go()
+	ann.comeBack()
 	for before := int64(-1); before < ann.received; synctest.Wait() {
 		before = ann.received
 		synctest.Wait()

@@ -12,7 +12,7 @@ import (
 var (
 	errUnnamed    = refusal{http.StatusBadRequest, "Connection ID required"}
 	errUnknown    = refusal{http.StatusNotFound, "No Connection with that ID"}
-	errUnattached = refusal{http.StatusBadRequest, "The connection has no transport yet, and this is more than a handshake."}
+	errUnattached = refusal{http.StatusBadRequest, "The connection has no transport yet, and this is more than a handshake."} // see serveEarly
 	errChanged    = refusal{http.StatusBadRequest, "Cannot change transports mid-connection"}
 	errSecond     = refusal{http.StatusConflict, ""}
 	errUser       = refusal{http.StatusForbidden, ""}
@@ -92,8 +92,8 @@ func (s *Server) mayContinue(c *Conn, by caller, transport string) error {
 	return errSecond
 }
 
-// find finds the connection that a POST or a DELETE is for; nil says that it
-// has no transport yet.
+// find finds the connection that a POST or a DELETE is for. errUnattached says
+// that it has no transport yet.
 func (s *Server) find(r *http.Request, by caller) (*Conn, error) {
 	token := queryValue(r, "id")
 	if token == "" {
@@ -109,7 +109,7 @@ func (s *Server) find(r *http.Request, by caller) (*Conn, error) {
 	case waits && r.Method == http.MethodDelete:
 		return nil, errDeleted
 	case waits:
-		return nil, nil //nolint:nilnil // see above
+		return nil, errUnattached
 	case c == nil || c.gone():
 		return nil, errUnknown
 	case c.maker.principal.UserID != by.principal.UserID:

@@ -26,12 +26,12 @@ const (
 // it is a part of the stream.
 func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, by caller) {
 	c, err := s.find(r, by)
-	if err != nil {
-		s.refuse(w, err)
-		return
-	}
-	if c == nil {
+	switch {
+	case errors.Is(err, errUnattached):
 		s.serveEarly(w, r, by)
+		return
+	case err != nil:
+		s.refuse(w, err)
 		return
 	}
 	in := c.inbox()

@@ -57,7 +57,7 @@ func (r Recipients) single() (*session, error) {
 // how many answers the calls of one connection may wait.
 const maxQuestions = 256
 
-// ask sends a question to this session's client and waits for the answer.
+// ask sends a question to the client and waits for the answer.
 func (s *session) ask(ctx context.Context, by *Context, method string, arguments []any) (*protocol.Completion, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.hub.o.AnswerTimeout, Error{Text: "The client did not answer in time."})
 	defer cancel()

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +15,6 @@ import (
 	"tidings/notifications"
 	"tidings/roles"
 )
-
-// maxQueued is how many invocations of one connection may wait; then its
-// reader stops reading.
-const maxQueued = 64
 
 // session is one connection as its hub sees it. Its reader goroutine runs
 // ServeConn from top to bottom.
@@ -43,25 +38,11 @@ type session struct {
 	over    chan struct{} // closed when nothing more is read
 	uploads *uploads
 
-	mu        sync.Mutex // guards all below
-	streams   map[string]context.CancelCauseFunc
-	streaming int                                    // calls with streams
-	asked     map[string]chan<- *protocol.Completion // questions to the client, by id
-	lanes     []*actors.Lane                         // of calls that have ended
-	waiting   int                                    // calls that wait for an answer of some client
-}
-
-// request is one invocation of the client, of either kind.
-type request struct {
-	*protocol.Invocation
-
-	streaming bool // the client wants a stream
-	uploads   []*upload
-	start     func() // of a call with streams
-
-	placed bool // it has one of the places of the reader; guarded by session.mu
-	plain  bool // it takes turns
-	turn   bool // and has one; guarded by turns.mu while it waits for a client
+	mu      sync.Mutex                             // guards all below
+	streams map[string]context.CancelCauseFunc     // the calls with streams, see request.streamKey
+	asked   map[string]chan<- *protocol.Completion // questions to the client, by id
+	lanes   []*actors.Lane                         // of calls that have ended
+	waiting int                                    // calls that wait for an answer of some client
 }
 
 // ServeConn implements connections.Handler.
@@ -151,15 +132,16 @@ func (s *session) join(ctx context.Context) error {
 
 // prepare makes what calls need. Their goroutines end before ServeConn does.
 func (s *session) prepare(ctx context.Context) {
-	s.uploads = newUploads(s.codec, s.hub.o.StreamBuffer, s.member.Done())
+	s.uploads = &uploads{
+		codec: s.codec, capacity: s.hub.o.StreamBuffer, over: s.member.Done(), room: make(chan struct{}, 1),
+		busy: s.member.Busy, idle: s.member.Idle,
+	}
 	s.turns = turns{
 		limit: s.hub.o.ParallelInvocations,
 		run:   func(r *request) { s.run(ctx, r) },
 		start: s.idle.Go,
-		busy: func(busy bool) { // a client that waits for us is not silent
-			s.member.Heard()
-			s.member.Busy(busy)
-		},
+		busy:  s.member.Busy,
+		idle:  s.member.Idle,
 	}
 }
 
@@ -303,110 +285,6 @@ func (c *clientClosed) err() error {
 		return nil
 	}
 	return c
-}
-
-// route handles the records that are complete.
-func (s *session) route(ctx context.Context) error {
-	for {
-		record, ok, err := s.splitter.Next(s.codec)
-		if err != nil || !ok {
-			return err
-		}
-		// The message refers to its record and may outlive the buffer.
-		m, err := s.codec.Decode(bytes.Clone(record))
-		if err != nil {
-			return err
-		}
-		if err := s.handle(ctx, m); err != nil {
-			return err
-		}
-	}
-}
-
-// handle never runs a method: it only routes. Messages of types that a client
-// need not send to this hub, or that nobody waits for, are passed over.
-func (s *session) handle(ctx context.Context, m protocol.Message) error {
-	if skip, err := s.comeback.number(s.member, m); skip || err != nil {
-		return err
-	}
-	switch m := m.(type) {
-	case *protocol.Ping:
-		s.member.Pinged()
-	case *protocol.Invocation:
-		if len(m.StreamIDs) > 0 {
-			return s.begin(ctx, &request{Invocation: m})
-		}
-		return s.enqueue(&request{Invocation: m})
-	case *protocol.StreamInvocation:
-		return s.begin(ctx, &request{Invocation: (*protocol.Invocation)(m), streaming: true})
-	case *protocol.StreamItem:
-		s.member.Busy(true) // it may wait for its method, and we do not hear the client meanwhile
-		s.uploads.push(m.InvocationID, m.RawItem)
-		s.turns.tell()
-	case *protocol.Completion:
-		s.complete(m)
-	case *protocol.CancelInvocation:
-		s.cancelStream(m.InvocationID)
-	case *protocol.Ack:
-		return s.acknowledged(ctx, m.SequenceID)
-	case *protocol.Close:
-		return &clientClosed{m.Error}
-	}
-	return nil
-}
-
-// complete ends a stream of the client or answers a question.
-func (s *session) complete(m *protocol.Completion) {
-	why := io.EOF
-	if m.Error != "" {
-		why = Error{Text: m.Error}
-	}
-	if s.uploads.finish(m.InvocationID, why) {
-		return
-	}
-	if answer := s.answered(m.InvocationID); answer != nil {
-		answer <- m // has a place of its own
-	}
-}
-
-// enqueue lets an invocation wait for its turn.
-func (s *session) enqueue(r *request) error {
-	select {
-	case s.room <- struct{}{}:
-	case <-s.member.Done():
-		return errClosedByServer
-	}
-	r.placed = true
-	s.turns.add(r)
-	return nil
-}
-
-// run runs an invocation that has its turn. When the connection is over, those
-// that wait are dropped.
-func (s *session) run(ctx context.Context, r *request) {
-	switch {
-	case r.start != nil:
-		r.plain, r.turn = false, false
-		r.start()
-	case !s.gone(ctx):
-		s.invoke(ctx, r)
-	}
-	s.mu.Lock()
-	placed := r.placed
-	s.mu.Unlock()
-	if placed {
-		<-s.room
-	}
-}
-
-// gone tells whether nothing can be said to the client any more.
-func (s *session) gone(ctx context.Context) bool {
-	select {
-	case <-s.member.Done():
-		return true
-	default:
-		return ctx.Err() != nil
-	}
 }
 
 // since is where the history of a group begins that is joined now.

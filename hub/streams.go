@@ -167,7 +167,7 @@ func (s *session) admitStream(ctx context.Context, r *request, cancel context.Ca
 	switch {
 	case r.streaming && s.streams[r.InvocationID] != nil:
 		return errIDInUse
-	case s.streaming >= s.hub.o.MaxStreams:
+	case len(s.streams) >= s.hub.o.MaxStreams:
 		return Error{Text: fmt.Sprintf("A connection may have %d calls with streams at once.", s.hub.o.MaxStreams)}
 	}
 	started, free := s.uploads.start(ctx, r.StreamIDs)
@@ -175,7 +175,6 @@ func (s *session) admitStream(ctx context.Context, r *request, cancel context.Ca
 		return Error{Text: "A stream id is already in use."}
 	}
 	r.uploads = started
-	s.streaming++
 	if s.streams == nil {
 		s.streams = make(map[string]context.CancelCauseFunc)
 	}
@@ -197,7 +196,6 @@ func (s *session) endStream(r *request) {
 	s.uploads.stop(r.uploads)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.streaming--
 	delete(s.streams, r.streamKey())
 }
 

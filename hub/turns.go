@@ -11,9 +11,10 @@ import (
 // back meanwhile.
 type turns struct {
 	limit int
-	run   func(*request)  // one invocation, start to end
-	start func(func())    // a goroutine
-	busy  func(busy bool) // told when the first turn is taken and the last given back
+	run   func(*request) // one invocation, start to end
+	start func(func())   // a goroutine
+	busy  func()         // told when the first turn is taken
+	idle  func()         // and when the last one is given back
 
 	mu        sync.Mutex // guards all below
 	running   int
@@ -36,8 +37,11 @@ func (t *turns) add(r *request) {
 func (t *turns) take(n int) {
 	before := t.running
 	t.running += n
-	if (before == 0) != (t.running == 0) {
-		t.busy(t.running > 0)
+	switch {
+	case before == 0:
+		t.busy()
+	case t.running == 0:
+		t.idle()
 	}
 }
 
@@ -45,7 +49,7 @@ func (t *turns) take(n int) {
 // wants it again.
 func (t *turns) work() {
 	for r := t.next(); r != nil; r = t.next() {
-		r.plain, r.turn = true, true
+		r.turn = true
 		t.run(r)
 	}
 }
@@ -98,7 +102,7 @@ func (t *turns) yield(r *request) {
 // when ctx has ended: the connection is over then, and order of no use.
 func (t *turns) regain(ctx context.Context, r *request) {
 	t.mu.Lock()
-	if !r.plain || r.turn {
+	if r.start != nil || r.turn {
 		t.mu.Unlock()
 		return
 	}
@@ -129,11 +133,4 @@ func (t *turns) withdraw(mine chan struct{}) {
 			return
 		}
 	}
-}
-
-// tell says again whether somebody is busy.
-func (t *turns) tell() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.busy(t.running > 0)
 }

@@ -47,9 +47,10 @@ type streamParameter interface {
 // uploads are the streams that one client is sending. Its reader adds items;
 // the methods take them.
 type uploads struct {
-	codec    protocol.Codec
-	capacity int             // items of a stream that always have room
-	over     <-chan struct{} // the connection is
+	codec      protocol.Codec
+	capacity   int             // items of a stream that always have room
+	over       <-chan struct{} // the connection is
+	busy, idle func()          // told when the reader waits for a method, and when no more
 
 	mu    sync.Mutex // guards all below
 	open  map[string]*upload
@@ -71,10 +72,6 @@ type upload struct {
 
 	items []protocol.Raw // guarded by all.mu, as are the rest
 	end   error          // why there will be no more; io.EOF after a good end
-}
-
-func newUploads(codec protocol.Codec, capacity int, over <-chan struct{}) *uploads {
-	return &uploads{codec: codec, capacity: capacity, over: over, room: make(chan struct{}, 1)}
 }
 
 // start opens the streams of a call; false says that an id is in use.
@@ -117,11 +114,22 @@ func (a *uploads) push(id string, item protocol.Raw) {
 			return
 		}
 		a.mu.Unlock()
-		select {
-		case <-a.room:
-		case <-a.over:
+		if !a.awaitRoom() {
 			return
 		}
+	}
+}
+
+// awaitRoom waits until a method has taken something; false says that the
+// connection is over.
+func (a *uploads) awaitRoom() bool {
+	a.busy()
+	defer a.idle()
+	select {
+	case <-a.room:
+		return true
+	case <-a.over:
+		return false
 	}
 }
 
