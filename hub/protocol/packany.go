@@ -10,12 +10,9 @@ import (
 // (uint64 beyond it), float32, float64, string, []byte, time.Time, []any,
 // map[string]any (map[any]any if a key is no string), [Extension].
 func (r *reader) any(levels int) (any, error) {
-	t, err := r.next()
+	t, err := r.within(levels)
 	if err != nil {
 		return nil, err
-	}
-	if levels == 0 && (t.kind == kindArray || t.kind == kindMap) {
-		return nil, errDepth()
 	}
 	switch t.kind {
 	case kindArray:

@@ -59,6 +59,15 @@ type reader struct {
 // left is how many bytes are still to be read.
 func (r *reader) left() int { return len(r.data) - r.at }
 
+// within is next, where that many levels may be below.
+func (r *reader) within(levels int) (token, error) {
+	t, err := r.next()
+	if err == nil && levels == 0 && (t.kind == kindArray || t.kind == kindMap) {
+		err = errDepth()
+	}
+	return t, err
+}
+
 // next reads one token.
 func (r *reader) next() (token, error) {
 	if r.left() == 0 {

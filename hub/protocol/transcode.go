@@ -123,12 +123,9 @@ func transcodePack(b, packed []byte) ([]byte, error) {
 }
 
 func (r *reader) appendJSON(b []byte, levels int) ([]byte, error) {
-	t, err := r.next()
+	t, err := r.within(levels)
 	if err != nil {
 		return nil, err
-	}
-	if levels == 0 && (t.kind == kindArray || t.kind == kindMap) {
-		return nil, errDepth()
 	}
 	switch t.kind {
 	case kindArray:

@@ -2,17 +2,11 @@
 // clients of all transports and encodings at once.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { cells, connect, connectAll, everywhere, failure, until } from "./matrix.mjs";
-import { endAll, Peer } from "./raw.mjs";
-import { AUTH, mint, startConformance } from "./server.mjs";
-
-let server;
-before(async () => { server = await startConformance(); });
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { Peer } from "./raw.mjs";
+import { AUTH, mint } from "./server.mjs";
+import { server } from "./suite.mjs";
 
 let texts = 0;
 

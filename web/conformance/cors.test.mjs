@@ -2,16 +2,10 @@
 // much it looks like it. WebSockets are not under CORS and check it themselves.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { ask, endAll, forget, negotiate, post, upgrade } from "./raw.mjs";
-import { AUTH, MAIN, mint, REDIRECT, startConformance } from "./server.mjs";
-
-let server;
-before(async () => { server = await startConformance(); });
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { describe, test } from "node:test";
+import { ask, forget, negotiate, post, upgrade } from "./raw.mjs";
+import { AUTH, MAIN, mint, REDIRECT } from "./server.mjs";
+import { server } from "./suite.mjs";
 
 const ALLOWED = "https://conformance.example";
 const FOREIGN = [

@@ -1,23 +1,10 @@
 // §4: every text of a completion's error, word for word; §5 Errors.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { connectAll, everywhere, failure, items } from "./matrix.mjs";
-import { endAll, Peer } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
-
-let server;
-let clients;
-before(async () => {
-  server = await startConformance();
-  clients = await connectAll(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
-
-const client = (cell) => clients.get(String(cell));
+import { describe, test } from "node:test";
+import { everywhere, failure, items } from "./matrix.mjs";
+import { Peer } from "./raw.mjs";
+import { client, server } from "./suite.mjs";
 
 describe("the error of a completion", { concurrency: 10 }, () => {
   everywhere("hub error thrown by a method (ThrowHubError)", async (cell) => {

@@ -1,24 +1,14 @@
 // The handshake: its variants, its refusals (§4), and what comes right behind it.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import { END } from "./encoding.mjs";
-import { cells, connect, until } from "./matrix.mjs";
-import { endAll, frame, Peer } from "./raw.mjs";
-import { MAIN, startConformance } from "./server.mjs";
-
-let server;
-let watcher;
-before(async () => {
-  server = await startConformance();
-  watcher = await connect(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { cells, until } from "./matrix.mjs";
+import { frame, Peer } from "./raw.mjs";
+import { MAIN } from "./server.mjs";
+import { server, watcher } from "./suite.mjs";
 
 const unshaken = (cell) => Peer.open(server, { ...cell, handshake: false });
 const hello = (cell, version = 1) => `{"protocol":"${cell.encoding}","version":${version}}${END}`;

@@ -2,23 +2,13 @@
 // any pieces, and message types nobody knows.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { HubConnectionState } from "@microsoft/signalr";
 import { messagepack } from "./encoding.mjs";
 import { becomes, cells, connect, everywhere, items, until } from "./matrix.mjs";
-import { ask, endAll, frame, Peer } from "./raw.mjs";
+import { ask, frame, Peer } from "./raw.mjs";
 import { startConformance } from "./server.mjs";
-
-let server;
-let watcher;
-before(async () => {
-  server = await startConformance();
-  watcher = await connect(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { server, watcher } from "./suite.mjs";
 
 const sockets = cells.filter((cell) => cell.transport === "WebSockets");
 const pushed = cells.filter((cell) => cell.transport !== "LongPolling");

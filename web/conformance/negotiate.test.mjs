@@ -1,17 +1,11 @@
 // §1 and §2: the endpoints, what negotiate answers, and where redirection leads.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { connect, everywhere } from "./matrix.mjs";
-import { ask, attach, endAll, negotiate, Peer, post, upgrade } from "./raw.mjs";
-import { MAIN, REDIRECT, startConformance } from "./server.mjs";
-
-let server;
-before(async () => { server = await startConformance(); });
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { ask, attach, negotiate, Peer, post, upgrade } from "./raw.mjs";
+import { MAIN, REDIRECT } from "./server.mjs";
+import { server } from "./suite.mjs";
 
 const transports = [
   { transport: "WebSockets", transferFormats: ["Text", "Binary"] },

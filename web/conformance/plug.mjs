@@ -4,7 +4,8 @@
 // end.
 
 import { connect, createServer } from "node:net";
-import { atEnd, breakOff } from "./raw.mjs";
+import { breakOff } from "../test/net.mjs";
+import { atEnd } from "./raw.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 

@@ -9,6 +9,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { request } from "node:http";
+import { breakOff } from "../test/net.mjs";
 import { encodings, END } from "./encoding.mjs";
 import { MAIN } from "./server.mjs";
 
@@ -173,17 +174,6 @@ export class Socket {
     if (this.#receive) this.#receive(...message);
     else this.#early.push(message);
   }
-}
-
-/**
- * Ends a TCP connection with RST, at once. The resetAndDestroy of node says
- * FIN first, and never lets the process end if the peer closes at that moment
- * (seen with 20.20: the handle is taken for closed, and is not).
- */
-export function breakOff(socket) {
-  const handle = socket._handle;
-  if (handle && !socket.connecting && !socket.writableEnded && handle.reset(() => {}) === 0) socket._handle = null;
-  socket.destroy();
 }
 
 /** One masked frame. */

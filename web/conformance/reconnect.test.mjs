@@ -6,26 +6,15 @@
 // when and how; the seed is printed.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { HubConnectionState, Subject } from "@microsoft/signalr";
 import { becomes, connect, items, until } from "./matrix.mjs";
 import { plug, styles } from "./plug.mjs";
-import { endAll, negotiate, Peer, upgrade } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
+import { negotiate, Peer, upgrade } from "./raw.mjs";
+import { server, watcher } from "./suite.mjs";
 
 const CUTS = Number(process.env.CONFORMANCE_CUTS ?? 40);
 const SEED = Number(process.env.CONFORMANCE_SEED ?? Date.now() % 1_000_000_007);
-
-let server;
-let watcher;
-before(async () => {
-  server = await startConformance();
-  watcher = await connect(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
 
 /** Random numbers from a seed (mulberry32). */
 function seeded(seed) {

@@ -1,17 +1,10 @@
 // §5 Client results: the server asks one client and waits for the answer.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { cells, connect, everywhere, until } from "./matrix.mjs";
-import { endAll, Peer } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
-
-let server;
-before(async () => { server = await startConformance(); });
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { Peer } from "./raw.mjs";
+import { server } from "./suite.mjs";
 
 const LONG = 10_000;
 const ask = (id, to, question, timeout = LONG) => ({ type: 1, invocationId: id, target: "Ask", arguments: [to, question, timeout] });

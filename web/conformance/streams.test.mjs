@@ -1,24 +1,12 @@
 // §5 Streams to the client and from it; §6 what they do not hold up.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Subject } from "@microsoft/signalr";
-import { cells, connect, connectAll, everywhere, failure, items, until } from "./matrix.mjs";
-import { endAll, Peer } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
+import { cells, connect, everywhere, failure, items, until } from "./matrix.mjs";
+import { Peer } from "./raw.mjs";
+import { client, server } from "./suite.mjs";
 
-let server;
-let clients;
-before(async () => {
-  server = await startConformance();
-  clients = await connectAll(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
-
-const client = (cell) => clients.get(String(cell));
 const upTo = (n) => Array.from({ length: n }, (_, i) => i);
 
 /** A stream to the server that a test feeds. */

@@ -1,24 +1,12 @@
 // §5 Values, State and identity; §3 strictness and the names of fields.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { encode, ExtData } from "@msgpack/msgpack";
-import { bytesFor, bytesOf, cells, connectAll, everywhere, failure, timeFor, timeOf, WS_JSON } from "./matrix.mjs";
-import { endAll, Peer } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
+import { bytesFor, bytesOf, cells, everywhere, failure, timeFor, timeOf, WS_JSON } from "./matrix.mjs";
+import { Peer } from "./raw.mjs";
+import { client, server } from "./suite.mjs";
 
-let server;
-let clients;
-before(async () => {
-  server = await startConformance();
-  clients = await connectAll(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
-
-const client = (cell) => clients.get(String(cell));
 const BINDING = (target) => `Failed to invoke '${target}' due to an error on the server.`;
 
 const anything = [

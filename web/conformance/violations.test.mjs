@@ -1,23 +1,12 @@
 // §6: what a protocol violation is, and §4: what follows; the message limit.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { encode } from "@msgpack/msgpack";
 import { messagepack, prefix } from "./encoding.mjs";
 import { becomes, cells, connect, everywhere } from "./matrix.mjs";
-import { endAll, Peer, post } from "./raw.mjs";
-import { startConformance } from "./server.mjs";
-
-let server;
-let watcher;
-before(async () => {
-  server = await startConformance();
-  watcher = await connect(server);
-});
-after(async () => {
-  await endAll();
-  assert.equal(await server.stop(), 0, server.log());
-});
+import { Peer, post } from "./raw.mjs";
+import { server, watcher } from "./suite.mjs";
 
 const LIMIT = 32768;
 const add = (id) => ({ type: 1, invocationId: id, target: "Add", arguments: [1, 2] });

@@ -3,6 +3,7 @@
 import { connect as tcp, createServer } from "node:net";
 import { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
 
+import { breakOff } from "../test/net.mjs";
 import { startServer } from "../test/server.mjs";
 
 const PATIENCE = 30_000;
@@ -110,8 +111,8 @@ export async function plug(target) {
     /** Cuts every connection. New ones are let through. */
     cut() {
       for (const [near, far] of pairs) {
-        near.resetAndDestroy();
-        far.resetAndDestroy();
+        breakOff(near);
+        breakOff(far);
       }
     },
     /** Reads nothing more from the server. */
