@@ -58,6 +58,9 @@ func (p IdentityProvider) principal(claims jwt.MapClaims) (Principal, error) {
 	who.Email, _ = claims["email"].(string)
 	who.Name, _ = claims["name"].(string)
 	who.Issuer, _ = claims["iss"].(string)
+	if issued, err := claims.GetIssuedAt(); err == nil && issued != nil {
+		who.IssuedAt = issued.Truncate(time.Second)
+	}
 	if expires, err := claims.GetExpirationTime(); err == nil && expires != nil {
 		who.Expires = expires.Truncate(time.Second)
 	}

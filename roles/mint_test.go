@@ -21,9 +21,9 @@ func TestMintedTokenIsVerified(t *testing.T) {
 		grant roles.Grant
 		want  roles.Principal
 	}{
-		{"all", grant, roles.Principal{UserID: "ann", Email: "ann@example.com", Roles: []string{"admin", "ops"}, Issuer: "dev", Expires: now.Add(time.Hour)}},
-		{"user only", roles.Grant{UserID: "ann", TTL: time.Minute, Now: now}, roles.Principal{UserID: "ann", Expires: now.Add(time.Minute)}},
-		{"zone of the clock", roles.Grant{UserID: "ann", TTL: time.Minute, Now: now.In(time.FixedZone("", 3600))}, roles.Principal{UserID: "ann", Expires: now.Add(time.Minute)}},
+		{"all", grant, roles.Principal{UserID: "ann", Email: "ann@example.com", Roles: []string{"admin", "ops"}, Issuer: "dev", IssuedAt: now, Expires: now.Add(time.Hour)}},
+		{"user only", roles.Grant{UserID: "ann", TTL: time.Minute, Now: now}, roles.Principal{UserID: "ann", IssuedAt: now, Expires: now.Add(time.Minute)}},
+		{"zone of the clock", roles.Grant{UserID: "ann", TTL: time.Minute, Now: now.In(time.FixedZone("", 3600))}, roles.Principal{UserID: "ann", IssuedAt: now, Expires: now.Add(time.Minute)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			minted, err := roles.Mint(secretA, test.grant)

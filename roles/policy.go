@@ -16,11 +16,12 @@ import (
 const Anyone = "*"
 
 // Policy says which roles may invoke which hub method and emit to which
-// recipients. It is made once and read by all; there is no other place where
-// such a decision is made.
+// recipients, and which may act for other users. It is made once and read by all;
+// there is no other place where such a decision is made.
 type Policy struct {
-	hubs map[string]hubPolicy
-	emit map[string][]string // kind of recipient → roles
+	hubs   map[string]hubPolicy
+	emit   map[string][]string // kind of recipient → roles
+	manage []string
 }
 
 // hubPolicy holds the roles of methods, in lower case.
@@ -36,6 +37,8 @@ type policyFile struct {
 	// Emit: kind of recipient (user, role, group, everyone) → roles. Everybody
 	// may emit to themselves.
 	Emit map[string][]string `yaml:"emit"`
+	// Manage: the roles that may act for other users.
+	Manage []string `yaml:"manage"`
 }
 
 // DefaultPolicy lets emitters and admins emit, admins alone to everyone, and
@@ -49,10 +52,14 @@ func DefaultPolicy() *Policy {
 				"broadcasttorole":          emitters,
 				"broadcasttogroup":         emitters,
 				"broadcasttoall":           admins,
+				"recall":                   emitters,
+				"addtogroup":               admins,
+				"removefromgroup":          admins,
 			},
 			otherwise: []string{Anyone},
 		}},
-		emit: map[string][]string{"user": emitters, "role": emitters, "group": emitters, "everyone": admins},
+		emit:   map[string][]string{"user": emitters, "role": emitters, "group": emitters, "everyone": admins},
+		manage: admins,
 	}
 }
 
@@ -77,6 +84,9 @@ func ParsePolicy(text []byte) (*Policy, error) {
 				kind, strings.Join(slices.Sorted(maps.Keys(p.emit)), ", "))
 		}
 		p.emit[kind] = allowed
+	}
+	if file.Manage != nil {
+		p.manage = file.Manage
 	}
 	return p, nil
 }
@@ -127,6 +137,10 @@ func (p *Policy) MayEmit(who Principal, kind, key string) bool {
 	}
 	return permits(p.emit[kind], who)
 }
+
+// MayManage tells whether the caller may act for other users: look into their
+// inboxes, set their memberships, explain, export and erase.
+func (p *Policy) MayManage(who Principal) bool { return permits(p.manage, who) }
 
 func permits(allowed []string, who Principal) bool {
 	if who.Anonymous() {

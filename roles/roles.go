@@ -21,8 +21,9 @@ type Principal struct {
 	Email  string
 	Name   string
 	Issuer string
-	// Expires is when the token ends.
-	Expires time.Time
+	// IssuedAt is when the token was made, Expires when it ends. Zero = the token
+	// does not say.
+	IssuedAt, Expires time.Time
 	// Claims are all claims of the token. They never reach a log.
 	Claims map[string]any
 }
