@@ -38,9 +38,18 @@ long: CUTS = 1000
 long: test fuzz ## Everything, and what takes long: more cuts, every fuzz target.
 
 .PHONY: race
-race: web ## Go tests, with the race detector.
+race: web postgres ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
-	$(GO) test -run 'DoesNotAllocate|Churn' ./actors ./hub # what the race detector would hide or make too slow
+	$(GO) test -run 'DoesNotAllocate|Churn' ./actors ./hub ./notifications # what the race detector would hide or make too slow
+
+# The tests of docs/examples/outbox need PostgreSQL, that of PATH or that of
+# Debian, which is installed if this machine allows it.
+.PHONY: postgres
+postgres:
+	@test "$$TIDINGS_NO_POSTGRES" = 1 || { command -v initdb && command -v postgres; } >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { \
+	  echo "installing postgresql for the tests of docs/examples/outbox"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null; } \
+	    || { echo "no PostgreSQL: install the package postgresql, or set TIDINGS_NO_POSTGRES=1" >&2; exit 1; }; }
 
 .PHONY: conformance-program
 conformance-program:

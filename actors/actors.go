@@ -96,6 +96,8 @@ type Options struct {
 	// Reader is the log that connections catch up from; nil for a hub that
 	// stores nothing.
 	Reader notifications.Reader
+	// Catalogue counts inboxes; nil for a hub without any.
+	Catalogue notifications.Catalogue
 	// Shards is the number of goroutines that deliver. Default GOMAXPROCS.
 	Shards int
 	// KeepAlive is the silence after which a ping is written. Default 15 s.
@@ -180,6 +182,9 @@ type Delivery struct {
 	// those that are behind and will read it from the log; both zero says that
 	// none of its recipients is connected here.
 	Connections, Deferred int
+	// Muted counts connections that were live and whose users' preferences keep
+	// the event from them.
+	Muted int
 	// Bytes is the sum of what was written or queued.
 	Bytes int
 	// Expired says that the event was too old to be delivered.

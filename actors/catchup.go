@@ -66,7 +66,8 @@ func (c *connection) read(why cause) {
 		codec:       c.member.Codec,
 		sink:        c.member.Sink,
 		until:       c.handle.joinedAt,
-		memberships: c.member.memberships(),
+		memberships: c.handle.memberships(),
+		preferences: c.person.preferences(),
 		after:       c.last,
 	})
 }
@@ -157,25 +158,27 @@ func (c *connection) exit(m *exit) {
 	c.catchUp.stale = true
 }
 
-// reading is the order for one page. It carries all a reader goroutine needs,
-// so that it never looks into an actor.
+// reading is the errand for one page.
 type reading struct {
 	handle      *Connection
 	codec       protocol.Codec
 	sink        Sink
 	memberships []notifications.Membership
 	after       notifications.Position
+	preferences *notifications.Preferences // of the user; never changed
 	// until is the end of the log when the connection joined: events up to it
 	// were missed, later ones are merely late.
 	until notifications.Position
 	// exact are the positions to read again, for the messages from that number
 	// on; nil for a page.
 	exact []notifications.Position
-	from  int64
+	first int64
 }
 
-// answer reads what was asked for.
-func (r *reading) answer(ctx context.Context, o *Options) any {
+func (r *reading) from() *Connection { return r.handle }
+
+// run reads what was asked for.
+func (r *reading) run(ctx context.Context, o *Options) any {
 	if r.exact != nil {
 		return r.again(ctx, o)
 	}
@@ -188,7 +191,7 @@ func gone() *protocol.Completion { return &protocol.Completion{InvocationID: "go
 
 // again reads events that were written to a socket that is lost.
 func (r *reading) again(ctx context.Context, o *Options) *reloaded {
-	m := &reloaded{handle: r.handle, from: r.from}
+	m := &reloaded{handle: r.handle, from: r.first}
 	found, err := o.Reader.Read(ctx, notifications.Query{Hub: o.Hub, Exact: r.exact, Bytes: o.PageBytes})
 	if err != nil {
 		m.err = err
@@ -237,6 +240,9 @@ func (r *reading) fetch(ctx context.Context, o *Options) *page {
 	}
 	var records []byte
 	for _, e := range found.Entries {
+		if r.preferences.Silences(&e.Event, e.Stored) != "" {
+			continue // it raises no alert, late or not
+		}
 		encoded, err := r.codec.Append(records, invocation(e, head.Epoch, r.mark(e.Position)))
 		if err != nil {
 			o.Logger.ErrorContext(ctx, "event cannot be encoded", slog.Uint64("position", uint64(e.Position)), slog.Any("error", err))
@@ -268,14 +274,14 @@ func (s *System) readPages(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
-			r := s.nextReading()
-			if r == nil {
+			e := s.nextErrand()
+			if e == nil {
 				continue
 			}
 			bounded, cancel := context.WithTimeout(ctx, readTimeout)
-			found := r.answer(bounded, s.options)
+			answer := e.run(bounded, s.options)
 			cancel()
-			r.handle.shard.post(found)
+			e.from().shard.post(answer)
 			s.rouse()
 		}
 	}

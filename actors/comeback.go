@@ -73,7 +73,7 @@ func (c *connection) reload() {
 	u.reloading = true
 	c.desk.shared.request(&reading{
 		handle: c.handle, codec: c.member.Codec, sink: c.member.Sink, until: c.handle.joinedAt,
-		exact: u.run(c.desk.options.PageEvents), from: u.first + int64(u.sent),
+		exact: u.run(c.desk.options.PageEvents), first: u.first + int64(u.sent),
 	})
 }
 

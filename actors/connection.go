@@ -27,6 +27,7 @@ type connection struct {
 	desk   *desk
 	handle *Connection
 	member *Member
+	person *person
 	self   *actor.PID
 
 	phase phase
@@ -47,11 +48,12 @@ type connection struct {
 	paced   []chan<- struct{} // lanes that wait for room
 
 	catchUp catchUp
-	unacked *unacked // nil unless the connection may come back
+	unacked *unacked    // nil unless the connection may come back
+	inbox   *inboxWatch // nil until there is something to tell of it
 }
 
 func newConnection(d *desk) *connection {
-	return &connection{desk: d, handle: d.joining, member: d.joining.member}
+	return &connection{desk: d, handle: d.joining, member: d.joining.member, person: d.joining.person}
 }
 
 // Receive is the table of contents.
@@ -114,6 +116,24 @@ func (c *connection) receiveReturn(message any) {
 		c.attach(m)
 	case *reloaded:
 		c.reloaded(m)
+	default:
+		c.receiveUser(m)
+	}
+}
+
+// receiveUser is the part of the table that is about the user of the connection.
+func (c *connection) receiveUser(message any) {
+	switch m := message.(type) {
+	case *restated:
+		c.catchUp.stale = true
+	case *changed:
+		c.changed(m)
+	case *follow:
+		c.followInbox()
+	case *recounted:
+		c.recounted(m)
+	case *remind:
+		c.remind()
 	}
 }
 
@@ -147,6 +167,9 @@ func (c *connection) take(p *parcel) {
 		c.takeLive(p)
 		return
 	}
+	if c.inbox != nil {
+		c.arrived(p.entry)
+	}
 	if p.position <= c.last || c.phase >= closing {
 		return
 	}
@@ -161,6 +184,11 @@ func (c *connection) take(p *parcel) {
 	if c.phase != live {
 		c.missed = p.position
 		t.deferred++
+		return
+	}
+	if c.person.silences(p.entry) {
+		c.setLast(p.position)
+		t.muted++
 		return
 	}
 	frame, err := p.framed(c.member.Codec, c.member.Sink)

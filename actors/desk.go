@@ -25,6 +25,7 @@ type desk struct {
 	// that is being made. One recipe for all saves half a kilobyte each.
 	connection *actor.Props
 	joining    *Connection
+	seating    *person // of the user actor that is being made
 }
 
 // ring holds the parcels for everyone that some connection has not been given.

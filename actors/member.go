@@ -18,10 +18,15 @@ type Member struct {
 	ID string
 	// User is the user id, or empty for an anonymous connection, which hears
 	// no personal events.
-	User  string
-	Roles []string
-	// Groups are joined from the beginning, each with the position from which
-	// its history counts.
+	User string
+	// Roles are those of the token, which was issued at Issued.
+	Roles  []string
+	Issued time.Time
+	// State is what is known of the user: what takes roles away, gives groups and
+	// silences events; nil = nothing.
+	State *notifications.State
+	// Groups are joined by the connection itself from the beginning, each with
+	// the position from which its history counts.
 	Groups map[string]notifications.Position
 	Codec  protocol.Codec
 	Sink   Sink
@@ -38,38 +43,6 @@ type Member struct {
 	Resumable bool
 	// Unpinged says that the transport keeps itself alive.
 	Unpinged bool
-}
-
-// cells are the recipients of m that a shard keeps a cell for.
-func (m *Member) cells() []notifications.Recipient {
-	cells := make([]notifications.Recipient, 0, len(m.Roles)+len(m.Groups))
-	seen := make(map[string]bool, len(m.Roles))
-	for _, role := range m.Roles {
-		if !seen[role] {
-			seen[role] = true
-			cells = append(cells, notifications.ToRole(role))
-		}
-	}
-	for name := range m.Groups {
-		cells = append(cells, notifications.ToGroup(name))
-	}
-	return cells
-}
-
-// memberships are all recipients whose events m may read.
-func (m *Member) memberships() []notifications.Membership {
-	all := []notifications.Membership{{Recipient: notifications.ToEveryone()}}
-	if m.User != "" {
-		all = append(all, notifications.Membership{Recipient: notifications.ToUser(m.User)})
-	}
-	for _, r := range m.cells() {
-		membership := notifications.Membership{Recipient: r}
-		if r.Kind == notifications.Group {
-			membership.Since = m.Groups[r.Key]
-		}
-		all = append(all, membership)
-	}
-	return all
 }
 
 // Connection is a connection that has joined, as its session sees it. Its
@@ -95,10 +68,16 @@ type Connection struct {
 
 	// Read and written on the shard's goroutine only.
 	member *Member
+	person *person
+	roles  []string // those in force
 	name   string
 	pid    *actor.PID
 	wrote  time.Time
 	retry  bool // the log could not be read
+	owed   bool // a change of the inbox has not been told yet
+	// recount is when something in the inbox expires, in Unix nanoseconds; 0 =
+	// nothing does.
+	recount int64
 }
 
 // ID is the public connection id.
@@ -223,6 +202,17 @@ func (c *Connection) drained(s Sink, err error) { c.shard.post(&drained{c, s, er
 
 // over marks the end of the actor.
 func (c *Connection) over() { c.once.Do(func() { close(c.done) }) }
+
+// WatchInbox says that the client wants to hear how its inbox changes.
+func (c *Connection) WatchInbox(ctx context.Context) error {
+	return c.shard.command(ctx, c, &follow{c})
+}
+
+// SetRoles changes the roles to those of a newer token of the same user. It
+// never waits.
+func (c *Connection) SetRoles(roles []string, issued time.Time) {
+	c.shard.post(&reform{c, roles, issued})
+}
 
 // userKey is the key of the connection's user in its shard; every anonymous
 // connection is a user of its own, under a key no user id can have.

@@ -30,8 +30,8 @@ type parcel struct {
 // tally is what one shard did with a parcel. It fills a cache line, so that
 // shards do not slow each other down.
 type tally struct {
-	connections, deferred, bytes int
-	_                            [40]byte
+	connections, deferred, muted, bytes int
+	_                                   [32]byte
 }
 
 // frame is a parcel encoded for one codec and one transport.
@@ -110,6 +110,7 @@ func (p *parcel) finish(now time.Time) {
 	for i := range p.tallies {
 		d.Connections += p.tallies[i].connections
 		d.Deferred += p.tallies[i].deferred
+		d.Muted += p.tallies[i].muted
 		d.Bytes += p.tallies[i].bytes
 	}
 	p.observer.Delivered(d)

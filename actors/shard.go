@@ -40,10 +40,10 @@ type shard struct {
 
 // userSeat and cellSeat are what the shard knows of an actor below it.
 type userSeat struct {
-	pid         *actor.PID
-	key         string
-	index       int // in order
-	connections int
+	pid    *actor.PID
+	key    string
+	index  int // in order
+	person *person
 }
 
 type cellSeat struct {
@@ -89,6 +89,10 @@ func (s *shard) handle(ctx actor.Context) {
 		m.reply <- s.enter(ctx, m)
 	case *exit:
 		m.reply <- s.exit(ctx, m)
+	case *update:
+		s.update(ctx, m)
+	case *reform:
+		s.reform(ctx, m)
 	case *tick:
 		s.door.ticking.Store(false)
 		s.tick(ctx)
@@ -125,6 +129,10 @@ func addressee(message any) *Connection {
 		return m.handle
 	case *reloaded:
 		return m.handle
+	case *follow:
+		return m.handle
+	case *recounted:
+		return m.handle
 	default:
 		return nil
 	}
@@ -133,7 +141,8 @@ func addressee(message any) *Connection {
 // metered tells whether a message holds one of the door's slots.
 func metered(message any) bool {
 	switch message.(type) {
-	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp, *acked, *release, *detach, *attach:
+	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp, *acked, *release, *detach, *attach,
+		*update, *follow:
 		return true
 	default:
 		return false
@@ -221,7 +230,8 @@ func (s *shard) join(ctx actor.Context, m *join) {
 	key := m.handle.userKey()
 	seat := s.users[key]
 	if seat == nil {
-		seat = &userSeat{key: key, index: len(s.order)}
+		seat = &userSeat{key: key, index: len(s.order), person: &person{user: member.User, state: &unknown}}
+		s.desk.seating = seat.person
 		pid, err := ctx.SpawnNamed(s.props.user, s.name("user"))
 		if err != nil {
 			m.reply <- fmt.Errorf("join %s: %w", member.ID, err)
@@ -232,12 +242,16 @@ func (s *shard) join(ctx actor.Context, m *join) {
 		s.order = append(s.order, seat)
 		s.desk.gauges.users.Add(1)
 	}
-	seat.connections++
 	s.conns[member.ID] = m.handle
 	s.desk.gauges.connections.Add(1)
-	m.handle.name = s.name("connection")
+	if member.State != nil && member.State.Version > seat.person.state.Version {
+		s.restate(ctx, seat.person, member.State)
+	}
+	member.State = nil // it is the person's now
+	m.handle.name, m.handle.person = s.name("connection"), seat.person
+	m.handle.roles = m.handle.rolesInForce()
 	ctx.Send(seat.pid, m)
-	for _, r := range member.cells() {
+	for _, r := range m.handle.cells() {
 		s.addTo(ctx, r, m.handle)
 	}
 	m.reply <- nil
@@ -291,8 +305,10 @@ func (s *shard) enter(ctx actor.Context, m *enter) error {
 	case len(groups) >= maxGroups:
 		return ErrTooManyGroups
 	}
+	if _, durable := m.handle.person.groups[m.group]; !durable {
+		s.addTo(ctx, notifications.ToGroup(m.group), m.handle)
+	}
 	ctx.Send(m.handle.pid, m)
-	s.addTo(ctx, notifications.ToGroup(m.group), m.handle)
 	return nil
 }
 
@@ -302,7 +318,9 @@ func (s *shard) exit(ctx actor.Context, m *exit) error {
 	}
 	if _, in := m.handle.member.Groups[m.group]; in {
 		ctx.Send(m.handle.pid, m)
-		s.removeFrom(ctx, notifications.ToGroup(m.group), m.handle)
+		if _, durable := m.handle.person.groups[m.group]; !durable {
+			s.removeFrom(ctx, notifications.ToGroup(m.group), m.handle)
+		}
 	}
 	return nil
 }
@@ -316,12 +334,12 @@ func (s *shard) leave(ctx actor.Context, m *leave) {
 	}
 	delete(s.conns, handle.id)
 	s.desk.gauges.connections.Add(-1)
-	for _, r := range handle.member.cells() {
+	for _, r := range handle.cells() {
 		s.removeFrom(ctx, r, handle)
 	}
 	seat := s.users[handle.userKey()]
 	ctx.Send(seat.pid, m)
-	if seat.connections--; seat.connections == 0 {
+	if seat.person.connections.len() == 0 {
 		delete(s.users, seat.key)
 		s.unseat(seat)
 		ctx.Stop(seat.pid)
@@ -351,7 +369,11 @@ func (s *shard) tick(ctx actor.Context) {
 		if handle.retry {
 			ctx.Send(handle.pid, &relapse{})
 		}
+		if handle.owed || handle.recount != 0 && now.UnixNano() >= handle.recount {
+			ctx.Send(handle.pid, &remind{})
+		}
 	}
+	s.expire(ctx)
 	s.failures = slices.DeleteFunc(s.failures, func(at time.Time) bool { return now.Sub(at) > time.Minute })
 }
 

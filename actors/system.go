@@ -29,9 +29,9 @@ type System struct {
 	failed   chan error
 	closed   chan struct{}
 
-	readingsMu sync.Mutex
-	readings   fifo // one per connection that catches up, at most
-	wake       chan struct{}
+	errandsMu sync.Mutex
+	errands   fifo // of connections: one page and one count each, at most
+	wake      chan struct{}
 
 	directoryMu sync.RWMutex
 	directory   map[string]*Connection
@@ -85,7 +85,7 @@ func (s *System) addShard(i int) error {
 		cells: make(map[notifications.Recipient]*cellSeat),
 		conns: make(map[string]*Connection),
 		props: propsOf{
-			user:  actor.PropsFromProducer(func() actor.Actor { return &user{desk: d} }, inline(d)...),
+			user:  actor.PropsFromProducer(func() actor.Actor { return &user{desk: d, person: d.seating} }, inline(d)...),
 			group: actor.PropsFromProducer(func() actor.Actor { return &group{desk: d} }, inline(d)...),
 		},
 	}
@@ -279,19 +279,28 @@ func closePaced(ctx context.Context, all []*Connection, perSecond int) error {
 	return nil
 }
 
-// request queues an order for a page; a reader goroutine takes it.
-func (s *System) request(r *reading) {
-	s.readingsMu.Lock()
-	s.readings.push(r)
-	s.readingsMu.Unlock()
+// errand is what an actor may not do itself: it waits for the log, or takes
+// long. It carries all that a reader goroutine needs, so that it never looks
+// into an actor.
+type errand interface {
+	// run returns the answer, which is posted to the shard of from.
+	run(ctx context.Context, o *Options) any
+	from() *Connection
+}
+
+// request queues an errand; a reader goroutine takes it.
+func (s *System) request(e errand) {
+	s.errandsMu.Lock()
+	s.errands.push(e)
+	s.errandsMu.Unlock()
 	s.rouse()
 }
 
-func (s *System) nextReading() *reading {
-	s.readingsMu.Lock()
-	defer s.readingsMu.Unlock()
-	r, _ := s.readings.pop().(*reading)
-	return r
+func (s *System) nextErrand() errand { //nolint:ireturn // there are several kinds
+	s.errandsMu.Lock()
+	defer s.errandsMu.Unlock()
+	e, _ := s.errands.pop().(errand)
+	return e
 }
 
 // rouse wakes a reader if there may be work; a full channel says that enough

@@ -4,8 +4,8 @@ import "github.com/asynkron/protoactor-go/actor"
 
 // user is the actor of one user on this shard: the parent of its connections.
 type user struct {
-	desk        *desk
-	connections seats
+	desk   *desk
+	person *person
 }
 
 // Receive is the table of contents.
@@ -13,13 +13,13 @@ func (u *user) Receive(ctx actor.Context) {
 	defer logPanic(ctx, u.desk.options.Logger)
 	switch m := ctx.Message().(type) {
 	case *parcel, *sweep:
-		for _, handle := range u.connections.list {
+		for _, handle := range u.person.connections.list {
 			ctx.Send(handle.pid, m)
 		}
 	case *join:
 		u.join(ctx, m)
 	case *leave:
-		if u.connections.remove(m.handle) {
+		if u.person.connections.remove(m.handle) {
 			ctx.Send(m.handle.pid, m)
 			ctx.Stop(m.handle.pid)
 		}
@@ -33,7 +33,7 @@ func (u *user) join(ctx actor.Context, m *join) {
 		panic(err) // names are counted, so this cannot be
 	}
 	m.handle.pid = pid
-	u.connections.add(m.handle)
+	u.person.connections.add(m.handle)
 }
 
 // seats is a set of connections that is cheap to walk, to join and to leave.
@@ -41,6 +41,8 @@ type seats struct {
 	list  []*Connection
 	index map[*Connection]int
 }
+
+func (s *seats) len() int { return len(s.list) }
 
 func (s *seats) add(c *Connection) {
 	if _, in := s.index[c]; in {

@@ -33,6 +33,10 @@ func CrossOrigin(o Options, next http.Handler) http.Handler {
 			w.WriteHeader(status)
 			return
 		}
+		if w.Header().Get("Access-Control-Allow-Origin") != "" {
+			// What a page needs beside the body, and would not be shown.
+			w.Header().Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After, Content-Disposition")
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -55,7 +59,7 @@ func (o origins) check(w http.ResponseWriter, r *http.Request) (status int) {
 	switch {
 	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 		if known {
-			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
+			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
 			if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
 				h.Set("Access-Control-Allow-Headers", asked)
 			}

@@ -100,7 +100,7 @@ func TestPreflight(t *testing.T) {
 		"https://app.example": {
 			"Access-Control-Allow-Origin":      "https://app.example",
 			"Access-Control-Allow-Credentials": "true",
-			"Access-Control-Allow-Methods":     "GET, POST, DELETE, OPTIONS",
+			"Access-Control-Allow-Methods":     "GET, POST, PUT, DELETE, OPTIONS",
 			"Access-Control-Allow-Headers":     asked,
 			"Access-Control-Max-Age":           "600",
 			"Vary":                             "Origin",

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"tidings/actors"
 	"tidings/hub/protocol"
@@ -27,10 +29,12 @@ var (
 
 // The values of error.type: few, so that they can be counted.
 const (
-	typeNoMethod     = "not_found"
+	typeNotFound     = "not_found"
 	typeUnauthorized = "unauthorized"
 	typeInvalid      = "invalid_argument"
 	typeUnavailable  = "unavailable"
+	typeStale        = "stale"
+	typeRate         = "rate_limited"
 	typeHub          = "hub_error"
 	typeCancelled    = "cancelled"
 	typeInternal     = "internal"
@@ -40,17 +44,24 @@ func errorType(err error) string {
 	var bind *bindError
 	var text Error
 	var invalid *notifications.InvalidError
+	var rate *notifications.RateError
 	switch {
 	case err == nil:
 		return ""
 	case errors.Is(err, errNoMethod):
-		return typeNoMethod
+		return typeNotFound
 	case errors.Is(err, errUnauthorized), errors.Is(err, notifications.ErrForbidden):
 		return typeUnauthorized
 	case errors.As(err, &bind), errors.As(err, &invalid), errors.Is(err, errNoStream), errors.Is(err, errStreams), errors.Is(err, errIDInUse):
 		return typeInvalid
 	case errors.Is(err, notifications.ErrUnavailable):
 		return typeUnavailable
+	case errors.Is(err, notifications.ErrStale):
+		return typeStale
+	case errors.Is(err, notifications.ErrNotFound):
+		return typeNotFound
+	case errors.As(err, &rate):
+		return typeRate
 	case errors.As(err, &text), errors.Is(err, actors.ErrTooManyGroups):
 		return typeHub
 	case errors.Is(err, context.Canceled), errors.Is(err, errStreamEnded):
@@ -103,9 +114,16 @@ func (h *Hub) completionText(m *protocol.Invocation, err error) string {
 func publicText(err error) string {
 	var text Error
 	var invalid *notifications.InvalidError
+	var rate *notifications.RateError
 	switch {
 	case errors.As(err, &text):
 		return text.Text
+	case errors.As(err, &rate):
+		return fmt.Sprintf("Too many events: %s. Try again in %v.", rate.Reason, rate.After.Round(time.Second))
+	case errors.Is(err, notifications.ErrStale):
+		return "Somebody else has changed this meanwhile. Load it again."
+	case errors.Is(err, notifications.ErrNotFound):
+		return err.Error()
 	case errors.As(err, &invalid):
 		return invalid.Error()
 	case errors.Is(err, notifications.ErrUnavailable):

@@ -121,6 +121,14 @@ type Options struct {
 type Durable struct {
 	Reader  notifications.Reader
 	Devices notifications.Devices
+	// Inboxes hold what is known of users, and Catalogue counts what is in their
+	// inboxes. nil = the hub has no inboxes, mutes and durable memberships.
+	Inboxes   *notifications.Inboxes
+	Catalogue notifications.Catalogue
+	// Visits keeps who was connected when. nil = nobody does.
+	Visits notifications.Visits
+	// Node names this process in visits.
+	Node string
 }
 
 // Backplane hands unstored messages to all nodes, the sender included, in
@@ -191,7 +199,7 @@ func New(o Options) (*Hub, error) {
 		Logger: o.Logger, Observer: o.Deliveries,
 	}
 	if o.Durable != nil {
-		settings.Reader = o.Durable.Reader
+		settings.Reader, settings.Catalogue = o.Durable.Reader, o.Durable.Catalogue
 	}
 	system, err := actors.New(settings)
 	if err != nil {
@@ -245,6 +253,11 @@ func (h *Hub) Deliver(ctx context.Context, b notifications.Batch) error {
 	return h.system.Deliver(ctx, b)
 }
 
+// Change hands on what has changed about a user, in order.
+func (h *Hub) Change(ctx context.Context, c notifications.Changed) error {
+	return h.system.Change(ctx, c)
+}
+
 // DeliverLive hands an unstored message of an emitter to the connections it
 // concerns.
 func (h *Hub) DeliverLive(ctx context.Context, m notifications.Live) error {
@@ -262,6 +275,16 @@ func (h *Hub) CloseAll(ctx context.Context, perSecond int) error {
 	}
 	h.mu.Unlock()
 	return h.system.CloseAll(ctx, perSecond)
+}
+
+// Sent tells up to which position a connection of this node was sent everything;
+// false = there is no such connection.
+func (h *Hub) Sent(connectionID string) (notifications.Position, bool) {
+	c, known := h.system.Lookup(connectionID)
+	if !known {
+		return 0, false
+	}
+	return c.Position(), true
 }
 
 // Stats is a look at the hub, for gauges.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"tidings/hub/hubtest"
 	"tidings/hub/protocol"
 	"tidings/notifications"
+	"tidings/notifications/notificationstest"
 	"tidings/roles"
 )
 
@@ -100,11 +102,33 @@ func (d *devices) Save(name, user, device string, state notifications.Device) {
 		d.kept = make(map[string]notifications.Device)
 	}
 	state.Groups = maps.Clone(state.Groups) // the caller goes on with its own
+	state.Name = device
 	d.kept[name+"/"+user+"/"+device] = state
 }
 
 // Flush implements notifications.Devices.
 func (d *devices) Flush(context.Context, string, string, string) error { return nil }
+
+// Of implements notifications.Devices.
+func (d *devices) Of(_ context.Context, name, user string) ([]notifications.Device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []notifications.Device
+	for _, k := range slices.Sorted(maps.Keys(d.kept)) {
+		if strings.HasPrefix(k, name+"/"+user+"/") {
+			all = append(all, d.kept[k])
+		}
+	}
+	return all, d.broken
+}
+
+// Erase implements notifications.Devices.
+func (d *devices) Erase(_ context.Context, name, user string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.kept, func(k string, _ notifications.Device) bool { return strings.HasPrefix(k, name+"/"+user+"/") })
+	return nil
+}
 
 // house is the notification hub with all it stands on, in memory. It is its
 // own appender and follower: an append returns when all shards have the event.
@@ -113,6 +137,8 @@ type house struct {
 
 	log     *memory
 	devices *devices
+	states  *notificationstest.States
+	inboxes *notifications.Inboxes
 
 	mu     sync.Mutex // one follower
 	broken error
@@ -120,18 +146,24 @@ type house struct {
 
 func newHouse(t *testing.T, o hub.Options) *house {
 	t.Helper()
-	h := &house{log: &memory{Log: &actorstest.Log{}}, devices: &devices{}}
-	o.Durable = &hub.Durable{Reader: h.log, Devices: h.devices}
+	h := &house{log: &memory{Log: &actorstest.Log{}}, devices: &devices{}, states: &notificationstest.States{}}
+	inboxes := notifications.NewInboxes(notifications.InboxesOptions{Log: h.log, States: h.states, Policy: o.Policy})
+	o.Durable = &hub.Durable{Reader: h.log, Devices: h.devices, Inboxes: inboxes, Catalogue: h.log}
+	h.inboxes = inboxes
+	h.states.Deliver = func(c notifications.Changed) { _ = h.Change(context.Background(), c) }
 	if o.Policy == nil {
 		o.Policy = roles.DefaultPolicy()
 	}
-	n, err := hub.NewNotifications(o, notifications.NewCommands(notifications.CommandsOptions{Log: h, Policy: o.Policy}))
+	n, err := hub.NewNotifications(o, notifications.NewCommands(notifications.CommandsOptions{Log: h, Policy: o.Policy, Catalogue: h.log, NewID: fromTheLog}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Notifications = n
 	return h
 }
+
+// fromTheLog leaves it to the log in memory to name an event: e1, e2 and so on.
+func fromTheLog() string { return "" }
 
 // Append implements notifications.Appender.
 func (h *house) Append(ctx context.Context, name string, e notifications.Event) (notifications.Receipt, error) {
@@ -158,8 +190,13 @@ func (h *house) fail(err error) {
 // emit appends an event that no connection has sent.
 func (h *house) emit(t *testing.T, to notifications.Recipient, title string) {
 	t.Helper()
-	e := notifications.Event{Recipient: to, Title: title}
-	e.Complete(time.Now(), notifications.NewID)
+	h.store(t, notifications.Event{Recipient: to, Title: title})
+}
+
+// store appends an event that no connection has sent.
+func (h *house) store(t *testing.T, e notifications.Event) {
+	t.Helper()
+	e.Complete(time.Now(), fromTheLog)
 	if _, err := h.Append(t.Context(), notifications.DefaultHub, e); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"tidings/notifications"
@@ -14,12 +15,13 @@ type Notifications struct {
 	*Hub
 
 	commands *notifications.Commands
+	inboxes  *notifications.Inboxes
 }
 
 // NewNotifications adds the methods of the notification hub to the options,
-// whose Durable is required.
+// whose Durable is required. Without inboxes it has no methods about them.
 func NewNotifications(o Options, commands *notifications.Commands) (*Notifications, error) {
-	n := &Notifications{commands: commands}
+	n := &Notifications{commands: commands, inboxes: o.Durable.Inboxes}
 	o.Name = notifications.DefaultHub
 	o.Service = "NotificationHub"
 	o.Methods = Methods{
@@ -31,6 +33,10 @@ func NewNotifications(o Options, commands *notifications.Commands) (*Notificatio
 		"JoinGroup":                (*Context).JoinGroup,
 		"LeaveGroup":               (*Context).LeaveGroup,
 		"Ack":                      (*Context).Ack,
+		"Recall":                   n.recall,
+	}
+	if n.inboxes != nil {
+		maps.Copy(o.Methods, n.inboxMethods())
 	}
 	o.OnConnected = func(c *Context) error {
 		return c.Clients().Caller().Send(c.Context(), "Connected", c.ConnectionID())
@@ -71,8 +77,12 @@ func (n *Notifications) send(c *Context, to notifications.Recipient, m Message) 
 		return 0, err
 	}
 	e.Recipient = to
-	receipt, err := n.commands.Send(c.Context(), c.Principal(), notifications.DefaultHub, e)
+	receipt, err := n.commands.Send(c.Context(), n.emitter(c), e)
 	return receipt.Position, err
+}
+
+func (n *Notifications) emitter(c *Context) notifications.Emitter {
+	return notifications.Emitter{Principal: c.Principal(), Hub: n.Name(), Via: viaHub}
 }
 
 func (n *Notifications) sendPersonal(c *Context, userID string, m Message) (notifications.Position, error) {

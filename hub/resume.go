@@ -10,6 +10,7 @@ import (
 
 	"tidings/connections"
 	"tidings/notifications"
+	"tidings/roles"
 )
 
 // resumption is where a connection starts in the log, and what is kept of its
@@ -18,9 +19,12 @@ type resumption struct {
 	start notifications.Start
 	name  string // of the device, or empty
 	user  string
+	// state is the user's; nil once the connection has joined.
+	state *notifications.State
 
-	mu     sync.Mutex // guards device
+	mu     sync.Mutex // guards all below
 	device notifications.Device
+	acked  notifications.Position // by this connection
 }
 
 // resumption resolves what the client says it has (cursor, device, replay).
@@ -37,13 +41,15 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 	if err != nil {
 		return nil, err
 	}
-	if _, err := notifications.ParseCursor(request.Cursor); request.Cursor != "" && err != nil {
-		h.o.Logger.WarnContext(ctx, "cursor cannot be read", slog.String("connection_id", conn.ID()), slog.Any("error", err))
+	if _, unreadable := notifications.ParseCursor(request.Cursor); request.Cursor != "" && unreadable != nil {
+		h.o.Logger.WarnContext(ctx, "cursor cannot be read", slog.String("connection_id", conn.ID()), slog.Any("error", unreadable))
 	}
 	reader := h.o.Durable.Reader
 	awaitLog(ctx, func() bool { return !request.Ahead(reader.State(), known) })
-	principal := conn.Principal()
-	r.start = request.Resolve(reader, h.o.Name, memberships(principal.UserID, principal.Roles, r.device.Groups), known)
+	if r.state, err = h.enter(ctx, conn.Principal(), r.name, request.Had(reader.State(), known)); err != nil {
+		return nil, unavailable(err)
+	}
+	r.start = request.Resolve(reader, h.o.Name, r.memberships(conn.Principal()), known)
 	if r.name != "" {
 		// From now on the device has a place, even if it never says a word.
 		r.device.Cursor = notifications.CursorAt(reader, r.start.After)
@@ -95,15 +101,20 @@ func awaitLog(ctx context.Context, there func() bool) {
 	}
 }
 
-func memberships(user string, roles []string, groups map[string]notifications.Position) []notifications.Membership {
-	all := []notifications.Membership{{Recipient: notifications.ToEveryone()}}
-	if user != "" {
-		all = append(all, notifications.Membership{Recipient: notifications.ToUser(user)})
+// enter loads what is known of a user who connects. had is a position the user
+// was connected at before, or 0.
+func (h *Hub) enter(ctx context.Context, who roles.Principal, device string, had notifications.Position) (*notifications.State, error) {
+	if h.o.Durable.Inboxes == nil || who.Anonymous() {
+		return &notifications.State{}, nil
 	}
-	for _, role := range roles {
-		all = append(all, notifications.Membership{Recipient: notifications.ToRole(role)})
-	}
-	for name, since := range groups {
+	s, err := h.o.Durable.Inboxes.Enter(ctx, notifications.Asker{Principal: who, Hub: h.o.Name, Device: device, Via: viaHub}, had)
+	return &s, err
+}
+
+// memberships are those of a connection that begins.
+func (r *resumption) memberships(who roles.Principal) []notifications.Membership {
+	all := r.state.Memberships(who.UserID, r.state.Effective(who.Roles, who.IssuedAt), time.Now())
+	for name, since := range r.device.Groups {
 		all = append(all, notifications.Membership{Recipient: notifications.ToGroup(name), Since: since})
 	}
 	return all
@@ -125,6 +136,7 @@ func (s *session) change(alter func(d *notifications.Device)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	alter(&r.device)
+	r.device.Name, r.device.Sent = r.name, max(r.device.Sent, s.member.Position())
 	s.hub.o.Durable.Devices.Save(s.hub.o.Name, r.user, r.name, r.device)
 }
 
@@ -175,9 +187,12 @@ func (s *session) ack(text string) error {
 
 // advance moves the cursor of the device on.
 func (s *session) advance(cursor notifications.Cursor) {
+	s.resume.mu.Lock()
+	s.resume.acked = max(s.resume.acked, cursor.Position)
+	s.resume.mu.Unlock()
 	s.change(func(d *notifications.Device) {
 		if cursor.Epoch != d.Cursor.Epoch || cursor.Position > d.Cursor.Position {
-			d.Cursor = cursor
+			d.Cursor, d.AckedAt = cursor, time.Now().UTC().Truncate(time.Millisecond)
 		}
 	})
 }
@@ -189,6 +204,7 @@ func (s *session) flushDevice(ctx context.Context) {
 	if s.resume.name == "" {
 		return
 	}
+	s.change(func(*notifications.Device) {}) // how far it was sent
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := s.hub.o.Durable.Devices.Flush(ctx, s.hub.o.Name, s.resume.user, s.resume.name); err != nil {

@@ -27,7 +27,9 @@ type session struct {
 	member   *actors.Connection
 	items    sync.Map // what the application keeps with the connection
 	resume   *resumption
-	comeback *comeback // nil unless the client may come back with another socket
+	began    time.Time
+	head     notifications.LogState // when it began
+	comeback *comeback              // nil unless the client may come back with another socket
 
 	shaken func() // see Hub.shakes
 
@@ -64,6 +66,7 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 	err = s.connected(ctx)
 	if err == nil {
 		h.enlist(s)
+		s.visit(time.Time{}, "")
 		if err = s.start(ctx); err == nil {
 			err = s.read(ctx)
 		}
@@ -74,6 +77,7 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 			err = endedByServer(s.member.Ended())
 		}
 		s.disconnected(context.WithoutCancel(ctx), err)
+		defer func() { s.visit(time.Now(), s.member.Ended()) }()
 	}
 	s.member.Leave(leaveReason(err))
 	<-s.member.Done()
@@ -105,12 +109,16 @@ func (s *session) join(ctx context.Context) error {
 	if s.comeback, err = newComeback(s.conn, s.version); err != nil {
 		return err
 	}
+	s.began = time.Now()
+	if s.hub.o.Durable != nil {
+		s.head = s.hub.o.Durable.Reader.State()
+	}
 	if s.resume, err = s.hub.resumption(ctx, s.conn); err != nil {
 		return err
 	}
 	principal := s.conn.Principal()
 	m := actors.Member{
-		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles,
+		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles, Issued: principal.IssuedAt, State: s.resume.state,
 		Groups: s.resume.groups(), Codec: codec, Sink: s.conn.Sink(),
 		After: s.resume.start.After, First: protocol.HandshakeAnswer(""),
 		Resumable: s.comeback != nil, Unpinged: s.conn.Transport() == connections.LongPolling,
@@ -123,11 +131,9 @@ func (s *session) join(ctx context.Context) error {
 		return refusedBroken
 	}
 	s.conn.OnControl(s.member.Control)
-	if s.hub.o.CloseOnAuthExpiration {
-		s.conn.OnRenewed(func(p roles.Principal) { s.member.Renew(p.Expires) })
-	}
+	s.conn.OnRenewed(func(p roles.Principal) { s.renewed(p) })
 	s.prepare(ctx)
-	return nil
+	return s.refresh(ctx)
 }
 
 // prepare makes what calls need. Their goroutines end before ServeConn does.

@@ -23,7 +23,7 @@ func extension(attribute string) string {
 		return "notBefore"
 	case "membersat":
 		return "membersAt"
-	case "recipient", "target", "title", "body", "severity", "link", "ttl", "traceparent", "tracestate":
+	case "recipient", "target", "title", "body", "severity", "link", "ttl", "recalls", "traceparent", "tracestate":
 		return attribute
 	default:
 		return ""
@@ -33,7 +33,7 @@ func extension(attribute string) string {
 // extensions are all attributes that extension knows.
 func extensions() []string {
 	return []string{
-		"recipient", "target", "title", "body", "severity", "link", "ttl", "traceparent", "tracestate",
+		"recipient", "target", "title", "body", "severity", "link", "ttl", "recalls", "traceparent", "tracestate",
 		"collapsekey", "expiresat", "notbefore", "membersat",
 	}
 }

@@ -66,12 +66,13 @@ func TestStructuredCloudEventIsAnEvent(t *testing.T) {
 			"extensions",
 			map[string]string{
 				"recipient": `"role/ops"`, "target": `"OnOrder"`, "title": `"Shipped"`, "body": `"On its way"`, "severity": `"success"`, "link": `"/1"`,
-				"traceparent": `"` + traceParent + `"`, "tracestate": `"a=b"`, "collapsekey": `"order/1"`, "notbefore": `"2026-01-01T00:00:00Z"`,
+				"traceparent": `"` + traceParent + `"`, "tracestate": `"a=b"`, "collapsekey": `"order/1"`, "recalls": `"c0"`, "notbefore": `"2026-01-01T00:00:00Z"`,
 				"expiresat": `"2026-01-03T00:00:00Z"`, "membersat": `"read"`,
 			},
 			func(e *notifications.Event) {
 				e.Recipient, e.Target, e.Title, e.Body, e.Severity = notifications.ToRole("ops"), "OnOrder", "Shipped", "On its way", notifications.Success
 				e.Link, e.TraceParent, e.TraceState, e.CollapseKey, e.MembersAt = "/1", traceParent, "a=b", "order/1", notifications.Read
+				e.Recalls = "c0"
 				e.NotBefore, e.ExpiresAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
 			},
 		},

@@ -67,7 +67,8 @@ func TestSendStoresACompleteEvent(t *testing.T) {
 			c, log := newCommands(notifications.CommandsOptions{})
 			want := test.event
 			want.Complete(now, newID)
-			receipt, err := c.Send(t.Context(), test.caller, "chat", test.event)
+			want.Emitter, want.NotBefore = test.caller.UserID, time.Time{} // now is at once
+			receipt, err := c.Send(t.Context(), notifications.Emitter{Principal: test.caller, Hub: "chat"}, test.event)
 			if err != nil || receipt != (notifications.Receipt{ID: want.ID, Position: 1}) {
 				t.Fatalf("got %+v, error %v", receipt, err)
 			}
@@ -105,7 +106,7 @@ func TestSendAsksThePolicy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, log := newCommands(notifications.CommandsOptions{Policy: test.policy})
-			_, err := c.Send(t.Context(), test.caller, hub, notifications.Event{Recipient: test.to})
+			_, err := c.Send(t.Context(), notifications.Emitter{Principal: test.caller, Hub: hub}, notifications.Event{Recipient: test.to})
 			if test.want {
 				if err != nil || len(log.events) != 1 {
 					t.Errorf("got error %v and %d events, want one", err, len(log.events))
@@ -133,13 +134,13 @@ func TestCommandsStoreNothingThatIsInvalid(t *testing.T) {
 		{"severity", notifications.Event{Recipient: to, Severity: "loud"}, `severity: want info, success, warning or critical, got "loud"`},
 		{"link", notifications.Event{Recipient: to, Link: "ftp://x"}, "link: wants http:, https: or a relative link, got ftp:"},
 		{"too large", notifications.Event{Recipient: to, Body: strings.Repeat("x", 2000)}, "has 2016 bytes, at most 1024 are allowed"},
-		{"scheduled", notifications.Event{Recipient: to, NotBefore: now.Add(time.Millisecond)}, "notBefore: scheduled delivery is not available in this version"},
+		{"scheduled", notifications.Event{Recipient: to, NotBefore: now.Add(time.Millisecond)}, "notBefore: this door cannot schedule; use the HTTP API or a hub"},
 		{"expired", notifications.Event{Recipient: to, ExpiresAt: now.Add(-time.Hour)}, "expiresAt: has passed already"},
 		{"expires now", notifications.Event{Recipient: to, ExpiresAt: now}, "expiresAt: has passed already"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, log := newCommands(notifications.CommandsOptions{Limits: notifications.Limits{EventBytes: 1024}})
-			_, err := c.Send(t.Context(), admin, hub, test.event)
+			_, err := c.Send(t.Context(), notifications.Emitter{Principal: admin, Hub: hub}, test.event)
 			if got := refused(t, err); got != test.want {
 				t.Errorf("sent: got %q, want %q", got, test.want)
 			}
@@ -171,12 +172,13 @@ func TestEmitAsksNoPolicy(t *testing.T) {
 func TestCheckStoresNothing(t *testing.T) {
 	c, log := newCommands(notifications.CommandsOptions{})
 	want := notifications.Event{Recipient: notifications.ToRole("ops"), Title: "x"}
-	got, err := c.Check(emitter, want)
+	got, err := c.Check(notifications.Emitter{Principal: emitter}, want)
 	want.Complete(now, newID)
+	want.Emitter = "shop"
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || len(log.events) != 0 {
 		t.Errorf("error %v, %d appended, event (-want +got):\n%s", err, len(log.events), diff)
 	}
-	if receipt, err := c.Append(t.Context(), hub, got); err != nil || receipt.Position != 1 || len(log.events) != 1 {
+	if receipt, err := c.Append(t.Context(), notifications.Emitter{Hub: hub}, got); err != nil || receipt.Position != 1 || len(log.events) != 1 {
 		t.Errorf("append of it: got %+v, error %v, %d appended", receipt, err, len(log.events))
 	}
 }
@@ -186,7 +188,7 @@ func TestErrorOfTheLogReachesTheCaller(t *testing.T) {
 	log.err = fmt.Errorf("append: %w", notifications.ErrUnavailable)
 	for name, send := range map[string]func() (notifications.Receipt, error){
 		"sent": func() (notifications.Receipt, error) {
-			return c.Send(t.Context(), emitter, hub, notifications.Event{Recipient: notifications.ToRole("ops")})
+			return c.Send(t.Context(), notifications.Emitter{Principal: emitter, Hub: hub}, notifications.Event{Recipient: notifications.ToRole("ops")})
 		},
 		"emitted": func() (notifications.Receipt, error) {
 			return c.Emit(t.Context(), hub, notifications.Event{Recipient: notifications.ToRole("ops")})
@@ -202,7 +204,7 @@ func TestCommandsHaveDefaults(t *testing.T) {
 	log := &recorder{}
 	c := notifications.NewCommands(notifications.CommandsOptions{Log: log})
 	before := time.Now().Truncate(time.Millisecond)
-	if _, err := c.Send(t.Context(), ann, hub, notifications.Event{Recipient: notifications.ToUser("ann")}); err != nil {
+	if _, err := c.Send(t.Context(), notifications.Emitter{Principal: ann, Hub: hub}, notifications.Event{Recipient: notifications.ToUser("ann")}); err != nil {
 		t.Fatal(err)
 	}
 	got := log.events[0]
@@ -213,7 +215,7 @@ func TestCommandsHaveDefaults(t *testing.T) {
 	if v7 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`); !v7.MatchString(got.ID) {
 		t.Errorf("got id %q, want a UUIDv7", got.ID)
 	}
-	if _, err := c.Send(t.Context(), ann, hub, notifications.Event{Recipient: notifications.ToUser("bob")}); !errors.Is(err, notifications.ErrForbidden) {
+	if _, err := c.Send(t.Context(), notifications.Emitter{Principal: ann, Hub: hub}, notifications.Event{Recipient: notifications.ToUser("bob")}); !errors.Is(err, notifications.ErrForbidden) {
 		t.Errorf("got error %v, want the default policy", err)
 	}
 }

@@ -66,7 +66,8 @@ type Stored struct {
 //   - A CloudEvent, structured or binary, is mapped to an event.
 //   - Any other JSON becomes the data of an event.
 //
-// What cannot be read is an [*InvalidError], for the rejected events.
+// What cannot be read is an [*InvalidError], for the rejected events; so is what
+// was stored before its time: nobody would be told again when that has come.
 func ReadEvent(s Stored) (Event, error) {
 	e, err := s.read()
 	if err != nil {
@@ -82,6 +83,9 @@ func ReadEvent(s Stored) (Event, error) {
 	e.Complete(s.At, func() string { return s.ID })
 	if err := e.Validate(s.Limits); err != nil {
 		return Event{}, err
+	}
+	if e.NotBefore.After(s.At.Add(lateSchedule)) {
+		return Event{}, invalid("notBefore", "scheduled events are sent through the HTTP API or a hub, not to the log")
 	}
 	return e, nil
 }

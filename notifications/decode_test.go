@@ -18,7 +18,7 @@ func TestDecodeEventReadsEveryField(t *testing.T) {
 		"id": "e1", "recipient": "group/g/1 x", "type": "order.shipped", "source": "shop", "target": "OnOrder",
 		"title": "Shipped", "body": "It is \u00fcber", "data": {"b": 1, "a": [ ]}, "severity": "critical", "link": "/orders/1",
 		"actions": [{"label": "Track", "link": "/track"}, {"label": "Hide", "method": "Hide"}], "collapseKey": "order/1",
-		"expiresAt": "2026-01-03T00:00:00.1239+01:00", "notBefore": "2026-01-02T00:00:00Z", "membersAt": "read",
+		"recalls": "e0", "replayOf": "my hub/41", "expiresAt": "2026-01-03T00:00:00.1239+01:00", "notBefore": "2026-01-02T00:00:00Z", "membersAt": "read",
 		"createdAt": "2026-01-01T00:00:00Z", "traceparent": "`+traceParent+`", "tracestate": "a=b"
 	}`), now)
 	if err != nil {
@@ -28,8 +28,8 @@ func TestDecodeEventReadsEveryField(t *testing.T) {
 		ID: "e1", Recipient: notifications.ToGroup("g/1 x"), Type: "order.shipped", Source: "shop", Target: "OnOrder",
 		Title: "Shipped", Body: "It is über", Data: json.RawMessage(`{"b": 1, "a": [ ]}`), Severity: notifications.Critical, Link: "/orders/1",
 		Actions:     []notifications.Action{{Label: "Track", Link: "/track"}, {Label: "Hide", Method: "Hide"}},
-		CollapseKey: "order/1",
-		ExpiresAt:   time.Date(2026, 1, 2, 23, 0, 0, 123e6, time.UTC), NotBefore: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC),
+		CollapseKey: "order/1", Recalls: "e0", ReplayOf: "my hub/41",
+		ExpiresAt: time.Date(2026, 1, 2, 23, 0, 0, 123e6, time.UTC), NotBefore: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC),
 		MembersAt: notifications.Read, CreatedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		TraceParent: traceParent, TraceState: "a=b",
 	}
@@ -96,7 +96,7 @@ func TestDecodeEventNamesTheFieldThatIsWrong(t *testing.T) {
 		{"ttl beyond all numbers", `{"ttl":1e999}`, "ttl: want a number of seconds, got 1e999"},
 		{"ttl and expiresAt", `{"ttl":60,"expiresAt":"2026-01-03T00:00:00Z"}`, "ttl: ttl and expiresAt exclude each other"},
 	}
-	for _, field := range []string{"id", "type", "source", "target", "title", "body", "link", "collapseKey", "traceparent", "tracestate"} {
+	for _, field := range []string{"id", "type", "source", "target", "title", "body", "link", "collapseKey", "recalls", "replayOf", "traceparent", "tracestate"} {
 		for _, other := range []string{`7`, `true`, `["x"]`, `{"x":1}`} {
 			tests = append(tests, struct{ name, payload, want string }{
 				field + " of another kind", `{"` + field + `":` + other + `}`, field + ": want a string, got " + other,

@@ -31,6 +31,10 @@ const (
 const (
 	DefaultType   = "notification"
 	DefaultTarget = "ReceiveNotification"
+	// RecalledType and RecalledTarget are those of an event that takes another
+	// one back.
+	RecalledType   = "notification.recalled"
+	RecalledTarget = "NotificationRecalled"
 )
 
 // Action is something a person can do about an event.
@@ -68,6 +72,13 @@ type Event struct {
 	// CollapseKey: a later event of the same key replaces an unread earlier
 	// one. At most 128 bytes.
 	CollapseKey string `json:"collapseKey,omitempty"`
+	// Recalls is the id of an event for the same recipient that this one takes
+	// back. Such an event is no notification itself; its collapse key means
+	// nothing. At most 128 bytes.
+	Recalls string `json:"recalls,omitempty"`
+	// ReplayOf is the place, "<hub>/<position>", of the event that this one
+	// repeats. At most 400 bytes.
+	ReplayOf string `json:"replayOf,omitempty"`
 	// ExpiresAt: not delivered or replayed from then on. Zero = never.
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 	// NotBefore schedules the delivery. Zero = at once.
@@ -79,6 +90,9 @@ type Event struct {
 	// the emitter, never changed.
 	TraceParent string `json:"traceparent,omitempty"`
 	TraceState  string `json:"tracestate,omitempty"`
+	// Emitter is the user who emitted the event, as the door knows it; the event
+	// itself cannot say. Empty = it came into the log by another door.
+	Emitter string `json:"-"`
 }
 
 // Expired tells whether e must no longer be delivered at that time.

@@ -13,7 +13,7 @@ import (
 func fieldNames() []string {
 	return []string{
 		"id", "recipient", "type", "source", "target", "title", "body", "data", "severity", "link", "actions",
-		"collapseKey", "expiresAt", "ttl", "notBefore", "membersAt", "createdAt", "traceparent", "tracestate",
+		"collapseKey", "recalls", "replayOf", "expiresAt", "ttl", "notBefore", "membersAt", "createdAt", "traceparent", "tracestate",
 	}
 }
 
@@ -79,6 +79,10 @@ func (e *Event) text(name string) *string {
 		return &e.Link
 	case "collapseKey":
 		return &e.CollapseKey
+	case "recalls":
+		return &e.Recalls
+	case "replayOf":
+		return &e.ReplayOf
 	case "traceparent":
 		return &e.TraceParent
 	case "tracestate":

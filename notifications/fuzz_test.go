@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tidings/notifications"
 )
@@ -20,7 +22,7 @@ var payloads = []string{
 	``, `null`, `7`, `"x"`, `[]`, `{}`, `{"title":"x"}`, `{"order":1}`, `{"titel":"x"}`, `{"title":"x","mood":"good"}`, "{\"title\":\"\xff\"}",
 	`{"id":"e1","recipient":"group/g/1 x","type":"order.shipped","source":"shop","target":"OnOrder","title":"a\nb","body":"\u00fc\ud800",
 	  "data":{"b": [1e3, "<&>\u2028"], "a": null},"severity":"critical","link":"https://example.com/?a=b","actions":[{"label":"Track","link":"/t"}],
-	  "collapseKey":"k","expiresAt":"2026-01-03T00:00:00.1239+01:00","notBefore":"2026-01-02T00:00:00Z","membersAt":"read",
+	  "collapseKey":"k","recalls":"e0","replayOf":"h/1","expiresAt":"2026-01-03T00:00:00.1239+01:00","notBefore":"2026-01-02T00:00:00Z","membersAt":"read",
 	  "createdAt":"2026-01-01T00:00:00Z","traceparent":"` + traceParent + `","tracestate":"a=b"}`,
 	`{"recipient":"user/ann","ttl":1.0004,"createdAt":"9999-12-31T23:59:59Z"}`,
 	`{"recipient":"everyone/","ttl":60,"title":null,"actions":[],"data":null}`,
@@ -205,6 +207,47 @@ func FuzzResume(f *testing.F) {
 			}
 			if c, err := notifications.ParseCursor(got.Resumed.Cursor); err != nil || c.Position != got.After {
 				t.Errorf("%q with device %+v: got cursor %+v, error %v, want that of %d", text, device, c, err, got.After)
+			}
+		}
+	})
+}
+
+func FuzzDecodePreferences(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `[]`, `{}`, `{}{}`, `{"mutes":null,"quietHours":null}`, `{"Mutes":[]}`, `{"mutes":[null]}`, `{"mutes":"x"}`,
+		`{"mutes":[{"type":"order.*"},{"type":"*","until":"2026-01-03T00:00:00.1239+01:00"},{"group":"g/1 x","until":null}]}`,
+		`{"mutes":[{"type":"order*","group":"\ud800"}]}`, `{"mutes":[{"type":"a","until":"9999-12-31T23:00:00-02:00"}]}`,
+		`{"quietHours":{"from":"22:00","to":"07:00","zone":"Europe/Berlin","days":["mon","sun"]}}`,
+		`{"quietHours":{"from":"7:00","to":"24:00","zone":"Local"}}`, `{"quietHours":{"from":"00:00","to":"12:30","zone":"Asia/Kathmandu","days":[]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		want, err := notifications.DecodePreferences(document, now)
+		if err != nil {
+			isInvalid(t, err)
+			if len(err.Error()) > 1000 || !utf8.ValidString(err.Error()) {
+				t.Errorf("%q: the error is %q", document, err)
+			}
+			return
+		}
+		if err := want.Validate(now); err != nil {
+			t.Errorf("%q was read, but: %v", document, err)
+		}
+		first, err := json.Marshal(want)
+		if err != nil {
+			t.Fatalf("%q was read, but: %v", document, err)
+		}
+		got, err := notifications.DecodePreferences(first, now)
+		if err != nil {
+			t.Fatalf("%q, stored as %s: %v", document, first, err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%q, stored as %s (-want +got):\n%s", document, first, diff)
+		}
+		for _, e := range []notifications.Event{{}, {Type: "order.shipped", Recipient: notifications.ToGroup("g/1 x")}, {Type: "a", Severity: notifications.Critical}} {
+			if one, other := want.Silences(&e, now), got.Silences(&e, now); one != other || one != "" && e.Severity == notifications.Critical {
+				t.Errorf("%q silences %+v: %q, and stored as %s %q", document, e, one, first, other)
 			}
 		}
 	})

@@ -22,6 +22,8 @@ type Notification struct {
 	Link        string          `json:"link,omitempty"`
 	Actions     []Action        `json:"actions,omitempty"`
 	CollapseKey string          `json:"collapseKey,omitempty"`
+	Recalls     string          `json:"recalls,omitempty"`
+	ReplayOf    string          `json:"replayOf,omitempty"`
 	ExpiresAt   time.Time       `json:"expiresAt,omitzero"`
 	CreatedAt   time.Time       `json:"createdAt"`
 	TraceParent string          `json:"traceparent,omitempty"`
@@ -43,6 +45,8 @@ func (e *Entry) Notification(epoch uint64) Notification {
 		Link:        e.Event.Link,
 		Actions:     e.Event.Actions,
 		CollapseKey: e.Event.CollapseKey,
+		Recalls:     e.Event.Recalls,
+		ReplayOf:    e.Event.ReplayOf,
 		ExpiresAt:   e.Event.ExpiresAt,
 		CreatedAt:   e.Event.CreatedAt,
 		TraceParent: e.Event.TraceParent,

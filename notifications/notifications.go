@@ -19,7 +19,7 @@ const DefaultHub = "notifications"
 
 // Position is the place of an event in the log. Positions start at 1, grow by
 // at least one per event and are never reused; 0 means "before the first
-// event". A hole in the positions is legitimate: an event that expired.
+// event". A hole in the positions is legitimate: an event that expired or was erased.
 type Position uint64
 
 // Entry is an event with its place in the log. Entries are shared between
@@ -40,6 +40,9 @@ type Receipt struct {
 	// Duplicate says that an event of that id was already in the log, inside
 	// the de-duplication window; Position is then that of the first one.
 	Duplicate bool `json:"duplicate"`
+	// ScheduledFor is when an event that waits will be appended, that of the
+	// first one of its id. Position is then 0.
+	ScheduledFor time.Time `json:"scheduledFor,omitzero"`
 }
 
 // Appender stores events. It is implemented by persistence.Log.
@@ -78,7 +81,7 @@ type Query struct {
 // Page is an answer to a [Query].
 type Page struct {
 	// Entries are those of the memberships with After < position <= UpTo, in
-	// growing position, expired ones left out.
+	// growing position; expired, replaced and recalled ones are left out.
 	Entries []*Entry
 	// UpTo is the position the page is complete to. A page without entries
 	// whose UpTo is the end of the log says: you have everything.
@@ -128,6 +131,12 @@ type Device struct {
 	Cursor Cursor `json:"cursor"`
 	// Groups are the groups the device joined and the position it joined at.
 	Groups map[string]Position `json:"groups,omitempty"`
+	// Name is the id the client gave its device.
+	Name string `json:"name,omitempty"`
+	// Sent is the highest position that was handed to a socket of the device, as
+	// it was when it was last saved, AckedAt when it acknowledged last.
+	Sent    Position  `json:"sent,omitempty"`
+	AckedAt time.Time `json:"ackedAt,omitzero"`
 }
 
 // Devices keeps the state of devices. It is implemented by
@@ -135,11 +144,16 @@ type Device struct {
 type Devices interface {
 	// Load returns false when nothing is known of the device.
 	Load(ctx context.Context, hub, user, device string) (Device, bool, error)
-	// Save never waits: it keeps the newest state and writes it soon. A cursor
-	// never goes back within one epoch.
+	// Save never waits: it keeps the newest state and writes it soon. Neither a
+	// cursor nor Sent goes back within one epoch. It fills in the name.
 	Save(hub, user, device string, d Device)
 	// Flush writes what Save has kept of this device and waits for it.
 	Flush(ctx context.Context, hub, user, device string) error
+	// Of returns the devices of a user, by name.
+	Of(ctx context.Context, hub, user string) ([]Device, error)
+	// Erase deletes what is kept of the devices of a user. What is saved later is
+	// kept again.
+	Erase(ctx context.Context, hub, user string) error
 }
 
 // Batch is the next stretch of the log, as the follower of a node hands it on.

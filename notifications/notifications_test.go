@@ -43,7 +43,7 @@ func TestNotificationHoldsWhatABrowserIsTold(t *testing.T) {
 			ID: "e1", Recipient: notifications.ToGroup("g/1 x"), Type: "order.shipped", Source: "shop", Target: "OnOrder",
 			Title: "Shipped", Body: "It is on its way.", Data: json.RawMessage(`{"order":1}`), Severity: notifications.Success,
 			Link: "/orders/1", Actions: []notifications.Action{{Label: "Track", Link: "/track/1"}}, CollapseKey: "order/1",
-			ExpiresAt: now.Add(time.Hour), NotBefore: now, MembersAt: notifications.Read, CreatedAt: now.Add(-time.Second),
+			Recalls: "e0", ReplayOf: "notifications/7", ExpiresAt: now.Add(time.Hour), NotBefore: now, MembersAt: notifications.Read, CreatedAt: now.Add(-time.Second),
 			TraceParent: traceParent, TraceState: "a=b",
 		},
 	}
@@ -54,7 +54,7 @@ func TestNotificationHoldsWhatABrowserIsTold(t *testing.T) {
 	want := `{"id":"e1","position":41,"cursor":"` + notifications.Cursor{Epoch: 7, Position: 41, Stored: now}.String() + `",` +
 		`"recipient":"group/g/1 x","type":"order.shipped","source":"shop","title":"Shipped","body":"It is on its way.",` +
 		`"data":{"order":1},"severity":"success","link":"/orders/1","actions":[{"label":"Track","link":"/track/1"}],` +
-		`"collapseKey":"order/1","expiresAt":"2026-01-02T16:04:05.678Z","createdAt":"2026-01-02T15:04:04.678Z",` +
+		`"collapseKey":"order/1","recalls":"e0","replayOf":"notifications/7","expiresAt":"2026-01-02T16:04:05.678Z","createdAt":"2026-01-02T15:04:04.678Z",` +
 		`"traceparent":"` + traceParent + `"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("notification (-want +got):\n%s", diff)

@@ -63,6 +63,11 @@ func TestAnyJSONIsAnEvent(t *testing.T) {
 		{"recipient, which the place says", `{"recipient":"user/bob","title":"x"}`, notifications.Event{Title: "x"}},
 		{"recipient of another kind, which the place says", `{"recipient":7}`, notifications.Event{}},
 		{"ttl", `{"title":"x","ttl":60}`, notifications.Event{Title: "x", ExpiresAt: now.Add(time.Minute)}},
+		{"recall", `{"recalls":"e0"}`, notifications.Event{Recalls: "e0"}},
+		{"recall with data", `{"recalls":"e0","data":1}`, notifications.Event{Recalls: "e0", Data: json.RawMessage(`1`)}},
+		{"replay", `{"title":"x","replayOf":"h/1"}`, notifications.Event{Title: "x", ReplayOf: "h/1"}},
+		{"its time has come", `{"title":"x","notBefore":"2026-01-02T15:04:05.678Z"}`, notifications.Event{Title: "x", NotBefore: now}},
+		{"by another clock", `{"title":"x","notBefore":"2026-01-02T15:05:05.678Z"}`, notifications.Event{Title: "x", NotBefore: now.Add(time.Minute)}},
 		{"expired", `{"title":"x","expiresAt":"2026-01-01T00:00:00Z"}`, notifications.Event{Title: "x", ExpiresAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"trace context that is none", `{"title":"x","traceparent":"00-x","tracestate":"a=b"}`, notifications.Event{Title: "x"}},
 	} {
@@ -92,6 +97,7 @@ func TestWhatCannotBeReadIsRejected(t *testing.T) {
 		{"ttl and expiresAt", message(`{"title":"x","ttl":1,"expiresAt":"2026-01-03T00:00:00Z"}`, nil), "ttl: ttl and expiresAt exclude each other"},
 		{"severity that is none", message(`{"title":"x","severity":"loud"}`, nil), `severity: want info, success, warning or critical, got "loud"`},
 		{"link that is none", message(`{"title":"x","link":"javascript:alert(1)"}`, nil), "link: wants http:, https: or a relative link, got javascript:"},
+		{"before its time", message(`{"title":"x","notBefore":"2026-01-02T15:05:05.679Z"}`, nil), "notBefore: scheduled events are sent through the HTTP API or a hub, not to the log"},
 		{"too large", message(`"`+large+`"`, nil), "has 65555 bytes, at most 65536 are allowed"},
 		{"for a connection", notifications.Stored{
 			Recipient: notifications.Recipient{Kind: notifications.Connection, Key: "c1"}, Header: headers(nil), Payload: []byte("1"), At: now, ID: "log-1",

@@ -15,6 +15,7 @@ const (
 	maxID          = 128
 	maxType        = 200
 	maxCollapseKey = 128
+	maxReplayOf    = 400
 	maxActions     = 10
 )
 
@@ -31,6 +32,9 @@ type Limits struct {
 func (e *Event) Complete(now time.Time, newID func() string) {
 	if e.ID == "" {
 		e.ID = newID()
+	}
+	if e.Recalls != "" {
+		e.Type, e.Target = cmp.Or(e.Type, RecalledType), cmp.Or(e.Target, RecalledTarget)
 	}
 	e.Type = cmp.Or(e.Type, DefaultType)
 	e.Target = cmp.Or(e.Target, DefaultTarget)
@@ -64,7 +68,13 @@ func (e *Event) Validate(l Limits) error {
 		name, value string
 		limit       int
 	}{
-		{"id", e.ID, maxID}, {"type", e.Type, maxType}, {"target", e.Target, maxType}, {"source", e.Source, maxType * 2}, {"collapseKey", e.CollapseKey, maxCollapseKey},
+		{"id", e.ID, maxID},
+		{"type", e.Type, maxType},
+		{"target", e.Target, maxType},
+		{"source", e.Source, maxType * 2},
+		{"collapseKey", e.CollapseKey, maxCollapseKey},
+		{"recalls", e.Recalls, maxID},
+		{"replayOf", e.ReplayOf, maxReplayOf},
 	} {
 		switch {
 		case len(f.value) > f.limit:
@@ -132,7 +142,8 @@ func (e *Event) validateLinks() error {
 // size is about what is stored: the parts without a limit of their own, and a
 // constant for the rest.
 func (e *Event) size() int {
-	n := len(e.Title) + len(e.Body) + len(e.Data) + len(e.Link) + len(e.ID) + len(e.Type) + len(e.Source) + len(e.CollapseKey)
+	n := len(e.Title) + len(e.Body) + len(e.Data) + len(e.Link) + len(e.ID) + len(e.Type) + len(e.Source) + len(e.CollapseKey) +
+		len(e.Recalls) + len(e.ReplayOf)
 	for _, a := range e.Actions {
 		n += len(a.Label) + len(a.Link) + len(a.Method)
 	}

@@ -23,10 +23,25 @@ func TestCompleteSetsWhatIsAbsent(t *testing.T) {
 	}
 }
 
+func TestCompleteOfARecall(t *testing.T) {
+	for _, test := range []struct{ e, want notifications.Event }{
+		{notifications.Event{}, notifications.Event{Type: "notification.recalled", Target: "NotificationRecalled"}},
+		{notifications.Event{Type: "a.b", Target: "T"}, notifications.Event{Type: "a.b", Target: "T"}},
+	} {
+		got, want := test.e, test.want
+		got.Recalls = "e0"
+		got.Complete(now, newID)
+		want.ID, want.Recalls, want.Severity, want.MembersAt, want.CreatedAt = "made", "e0", notifications.Info, notifications.Emit, now
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("event (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestCompleteKeepsWhatIsThere(t *testing.T) {
 	want := notifications.Event{
 		ID: "e1", Recipient: notifications.ToUser("ann"), Type: "a.b", Source: "s", Target: "T", Title: "t", Body: "b",
-		Data: json.RawMessage(`1`), Severity: notifications.Critical, Link: "/", CollapseKey: "k", ExpiresAt: now, NotBefore: now,
+		Data: json.RawMessage(`1`), Severity: notifications.Critical, Link: "/", CollapseKey: "k", Recalls: "e0", ReplayOf: "h/1", ExpiresAt: now, NotBefore: now,
 		MembersAt: notifications.Read, CreatedAt: now.Add(-time.Hour), TraceParent: traceParent, TraceState: "a=b",
 		Actions: []notifications.Action{{Label: "l", Link: "/"}},
 	}
@@ -105,6 +120,12 @@ func TestValidateNamesTheFieldThatIsWrong(t *testing.T) {
 		{"longest collapse key", func(e *notifications.Event) { e.CollapseKey = strings.Repeat("ä", 64) }, ""},
 		{"long collapse key", func(e *notifications.Event) { e.CollapseKey = strings.Repeat("ä", 65) }, "collapseKey: has 130 bytes, at most 128 are allowed"},
 		{"collapse key with DEL", func(e *notifications.Event) { e.CollapseKey = "a\x7f" }, "collapseKey: holds control characters"},
+		{"longest recalled id", func(e *notifications.Event) { e.Recalls = strings.Repeat("i", 128) }, ""},
+		{"long recalled id", func(e *notifications.Event) { e.Recalls = strings.Repeat("i", 129) }, "recalls: has 129 bytes, at most 128 are allowed"},
+		{"recalled id with a line feed", func(e *notifications.Event) { e.Recalls = "a\nb" }, "recalls: holds control characters"},
+		{"longest place of a replay", func(e *notifications.Event) { e.ReplayOf = strings.Repeat("h", 398) + "/1" }, ""},
+		{"long place of a replay", func(e *notifications.Event) { e.ReplayOf = strings.Repeat("h", 399) + "/1" }, "replayOf: has 401 bytes, at most 400 are allowed"},
+		{"place of a replay that is no UTF-8", func(e *notifications.Event) { e.ReplayOf = "\xff/1" }, "replayOf: holds control characters"},
 		{"title of many lines", func(e *notifications.Event) { e.Title, e.Body = "a\nb", "c\td" }, ""},
 
 		{"severity", func(e *notifications.Event) { e.Severity = "Info" }, `severity: want info, success, warning or critical, got "Info"`},
@@ -186,6 +207,8 @@ func TestSizeOfAnEventIsLimited(t *testing.T) {
 		{"title", 0, func(e *notifications.Event, n int) { e.Title = strings.Repeat("x", n) }},
 		{"body", 0, func(e *notifications.Event, n int) { e.Body = strings.Repeat("x", n) }},
 		{"data", 2000, func(e *notifications.Event, n int) { e.Data = json.RawMessage(strings.Repeat("1", n)) }},
+		{"recalled id", 2000, func(e *notifications.Event, n int) { e.Recalls, e.Link = "e0", strings.Repeat("x", n-2) }},
+		{"place of a replay", 2000, func(e *notifications.Event, n int) { e.ReplayOf, e.Link = "h/1", strings.Repeat("x", n-3) }},
 		{"link", 2000, func(e *notifications.Event, n int) { e.Link = strings.Repeat("x", n) }},
 		{"label", 2000, func(e *notifications.Event, n int) {
 			e.Actions = []notifications.Action{{Label: strings.Repeat("x", n-2), Link: "/x"}}

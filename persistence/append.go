@@ -130,6 +130,10 @@ func (a *Appender) append(ctx context.Context, hub string, e notifications.Event
 	}
 }
 
+// emitterHeader says which user emitted an event, as one token of a subject: a
+// door of ours has written it. Who publishes by other doors can write it, too.
+const emitterHeader = "Tidings-Emitter"
+
 // message is the stored form of an event: JSON without its recipient, which
 // the subject says, and the headers of the log. An event without a creation
 // context gets that of its append.
@@ -146,6 +150,9 @@ func message(ctx context.Context, hub string, e notifications.Event) (*nats.Msg,
 	}
 	if e.TraceState != "" {
 		msg.Header.Set("tracestate", e.TraceState)
+	}
+	if e.Emitter != "" {
+		msg.Header.Set(emitterHeader, EncodeToken(e.Emitter))
 	}
 	e.Recipient = notifications.Recipient{}
 	var data bytes.Buffer

@@ -24,6 +24,9 @@ type ConnectOptions struct {
 	// ways. All may be empty.
 	Credentials           string
 	Token, User, Password string
+	// InboxPrefix is where answers are sent to, for a user who may subscribe to
+	// nothing else. Default "_INBOX".
+	InboxPrefix string
 	// CA, Cert and Key are PEM files for TLS; all may be empty.
 	CA, Cert, Key string
 	Logger        *slog.Logger
@@ -86,6 +89,9 @@ func (o ConnectOptions) options() []nats.Option {
 	}
 	if o.User != "" {
 		options = append(options, nats.UserInfo(o.User, o.Password))
+	}
+	if o.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
 	}
 	if o.CA != "" {
 		options = append(options, nats.RootCAs(o.CA))

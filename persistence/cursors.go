@@ -10,6 +10,8 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +36,8 @@ const maxUrgent = 1024
 // notifications.Devices.
 type Cursors struct {
 	kv     jetstream.KeyValue
+	stored reader // the same bucket, as the stream it is
+	prefix string // of the subjects of its keys
 	logger *slog.Logger
 	urgent chan string // keys that have not been written for a while
 	// writing is held while a device is written: two writers of one could
@@ -41,7 +45,7 @@ type Cursors struct {
 	writing [64]sync.Mutex
 
 	mu     sync.Mutex // guards all below
-	dirty  map[string]notifications.Device
+	dirty  map[string]*notifications.Device
 	recent map[string]bool // written, or about to be, since the last round
 }
 
@@ -54,15 +58,24 @@ func OpenCursors(ctx context.Context, n *NATS, o Options) (*Cursors, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket of cursors: %w", err)
 	}
+	stream, err := n.js.Stream(ctx, "KV_"+kv.Bucket())
+	if err != nil {
+		return nil, fmt.Errorf("bucket of cursors: %w", err)
+	}
 	return &Cursors{
-		kv: kv, logger: o.Logger, urgent: make(chan string, maxUrgent),
-		dirty: make(map[string]notifications.Device), recent: make(map[string]bool),
+		kv: kv, stored: reader{n, stream}, prefix: "$KV." + kv.Bucket() + ".", logger: o.Logger, urgent: make(chan string, maxUrgent),
+		dirty: make(map[string]*notifications.Device), recent: make(map[string]bool),
 	}, nil
 }
 
-// key names a device without telling anybody who it is.
-func key(hub, user, device string) string {
-	sum := sha256.Sum256([]byte(hub + "\x00" + user + "\x00" + device))
+// owner names a user and key a device of a user, without telling anybody who it
+// is: the keys of a user's devices begin with the user and a dot.
+func owner(hub, user string) string { return hash(hub + "\x00" + user) }
+
+func key(hub, user, device string) string { return owner(hub, user) + "." + hash(device) }
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -70,10 +83,10 @@ func key(hub, user, device string) string {
 func (c *Cursors) Load(ctx context.Context, hub, user, device string) (notifications.Device, bool, error) {
 	k := key(hub, user, device)
 	c.mu.Lock()
-	d, known := c.dirty[k]
+	kept, known := c.dirty[k]
 	c.mu.Unlock()
 	if known {
-		return clone(d), true, nil
+		return clone(*kept), true, nil
 	}
 	entry, err := c.kv.Get(ctx, k)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -82,22 +95,78 @@ func (c *Cursors) Load(ctx context.Context, hub, user, device string) (notificat
 	if err != nil {
 		return notifications.Device{}, false, fmt.Errorf("load device: %w: %w", notifications.ErrUnavailable, err)
 	}
+	var d notifications.Device
 	if err := json.Unmarshal(entry.Value(), &d); err != nil {
 		return notifications.Device{}, false, fmt.Errorf("load device: %w", err)
 	}
 	return d, true, nil
 }
 
+// Of implements notifications.Devices. What Save has kept and nobody has written
+// yet is among it.
+func (c *Cursors) Of(ctx context.Context, hub, user string) ([]notifications.Device, error) {
+	devices, err := c.written(ctx, owner(hub, user))
+	if err != nil {
+		return nil, fmt.Errorf("devices of %s: %w", user, err)
+	}
+	c.mu.Lock()
+	for k, d := range c.dirty {
+		if strings.HasPrefix(k, owner(hub, user)+".") {
+			devices[k] = clone(*d)
+		}
+	}
+	c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(devices), func(a, b notifications.Device) int {
+		return strings.Compare(a.Name, b.Name)
+	}), nil
+}
+
+// written returns what the bucket holds of an owner.
+func (c *Cursors) written(ctx context.Context, owner string) (map[string]notifications.Device, error) {
+	devices := make(map[string]notifications.Device)
+	err := c.stored.lasts(ctx, c.prefix+owner+".*", func(raw *jetstream.RawStreamMsg) error {
+		var d notifications.Device
+		if err := json.Unmarshal(raw.Data, &d); err != nil {
+			return err
+		}
+		devices[strings.TrimPrefix(raw.Subject, c.prefix)] = d
+		return nil
+	})
+	return devices, err
+}
+
+// Erase implements notifications.Devices.
+func (c *Cursors) Erase(ctx context.Context, hub, user string) error {
+	prefix := owner(hub, user) + "."
+	c.mu.Lock()
+	maps.DeleteFunc(c.dirty, func(k string, _ *notifications.Device) bool { return strings.HasPrefix(k, prefix) })
+	c.mu.Unlock()
+	for i := range c.writing { // what is being written at this moment
+		c.writing[i].Lock()
+		c.writing[i].Unlock() //nolint:staticcheck // it is enough to have had it
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	if err := c.stored.stream.Purge(ctx, jetstream.WithPurgeSubject(c.prefix+prefix+"*")); err != nil {
+		return fmt.Errorf("erase devices of %s: %w", user, unreachable(err))
+	}
+	return nil
+}
+
 // Save implements notifications.Devices.
 func (c *Cursors) Save(hub, user, device string, d notifications.Device) {
 	k := key(hub, user, device)
 	d = clone(d)
+	d.Name = device
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old, known := c.dirty[k]; known && old.Cursor.Epoch == d.Cursor.Epoch && old.Cursor.Position > d.Cursor.Position {
-		d.Cursor = old.Cursor
+	if old, known := c.dirty[k]; known && old.Cursor.Epoch == d.Cursor.Epoch {
+		if old.Cursor.Position > d.Cursor.Position {
+			d.Cursor, d.AckedAt = old.Cursor, old.AckedAt
+		}
+		d.Sent = max(d.Sent, old.Sent)
 	}
-	c.dirty[k] = d
+	c.dirty[k] = &d
 	if c.recent[k] {
 		return
 	}
@@ -140,7 +209,7 @@ func (c *Cursors) write(ctx context.Context, k string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.dirty[k]; now.Cursor == d.Cursor && maps.Equal(now.Groups, d.Groups) {
+	if c.dirty[k] == d { // nothing was saved meanwhile
 		delete(c.dirty, k)
 	}
 	return nil

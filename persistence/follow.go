@@ -38,6 +38,11 @@ var ErrLogWentBack = errors.New("the log has lost its end")
 // of the node and returns when ctx ends. A server that is away is waited for;
 // nothing is lost meanwhile.
 func (l *Log) Follow(ctx context.Context, deliver func(context.Context, notifications.Batch) error) error {
+	obeying, err := l.nats.conn.Subscribe(eventsErasedSubject, func(msg *nats.Msg) { l.obey(ctx, msg.Data) })
+	if err != nil {
+		return fmt.Errorf("follow erasures: %w", err)
+	}
+	defer func() { _ = obeying.Unsubscribe() }() // the connection may be gone
 	rejecting := make(chan struct{})
 	go func() {
 		defer close(rejecting)
@@ -47,7 +52,7 @@ func (l *Log) Follow(ctx context.Context, deliver func(context.Context, notifica
 	pause := retryFirst
 	for {
 		began := time.Now()
-		err := l.followOnce(ctx, deliver)
+		err = l.followOnce(ctx, deliver)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -185,20 +190,30 @@ func (l *Log) note(ctx context.Context, msg jetstream.Msg, b *notifications.Batc
 		b.Lost = b.Lost || lost
 	}
 	s := stored{subject: msg.Subject(), header: msg.Headers(), data: msg.Data(), position: p, at: meta.Timestamp}
-	entry, err := l.entry(s)
+	entry, err := l.o.entry(s)
 	if err != nil {
 		l.reject(s, err)
-	} else {
+		l.index.add(p, s.at, nil)
+	} else if l.keep(entry) {
 		b.Entries = append(b.Entries, entry)
-		l.tail.add(entry)
 	}
-	l.index.add(p, s.at, entry)
 	l.counts.followed.Add(1)
 	b.UpTo = p
 	if meta.NumPending == 0 {
 		l.readyOnce.Do(func() { close(l.ready) })
 	}
 	return nil
+}
+
+// keep notes an event in the tail and the index, unless it was erased while it
+// was on its way.
+func (l *Log) keep(e *notifications.Entry) bool {
+	l.tail.add(e)
+	kept := l.index.add(e.Position, e.Stored, e)
+	if !kept {
+		l.tail.forget(address{e.Hub, e.Event.Recipient}, e.Position)
+	}
+	return kept
 }
 
 func (l *Log) isReady() bool {
@@ -273,10 +288,9 @@ func (l *Log) startOver(epoch uint64, first notifications.Position) {
 // setFirst follows the retention of the stream, but not beyond what this node
 // has read: the messages behind that may be on their way.
 func (l *Log) setFirst(first notifications.Position) {
-	l.mu.Lock()
-	l.first = max(l.first, first)
-	l.mu.Unlock()
-	l.index.trim(min(first, l.index.head()+1))
+	l.mu.Lock() // until both say the same: a reader must not miss what it was not told is gone
+	defer l.mu.Unlock()
+	l.first = max(l.first, l.index.trim(first))
 }
 
 func (l *Log) firstRetained() notifications.Position {
@@ -295,18 +309,21 @@ type stored struct {
 }
 
 // entry makes an event of a message, or says why it is none.
-func (l *Log) entry(s stored) (*notifications.Entry, error) {
+func (o Options) entry(s stored) (*notifications.Entry, error) {
 	hub, recipient, err := ParseSubject(s.subject)
 	if err != nil {
 		return nil, err
 	}
-	if limit := escaped * l.o.EventBytes; len(s.data) > limit {
+	if limit := escaped * o.EventBytes; len(s.data) > limit {
 		return nil, fmt.Errorf("message of %d bytes, at most %d are read", len(s.data), limit)
 	}
 	at := s.at.UTC().Truncate(time.Millisecond)
-	event, err := l.decode(s, recipient, at)
+	event, err := o.decode(s, recipient, at)
 	if err != nil {
 		return nil, err
+	}
+	if emitter := s.find(emitterHeader); emitter != "" {
+		event.Emitter, _ = DecodeToken(emitter) // what is no token says nothing
 	}
 	return &notifications.Entry{Position: s.position, Hub: hub, Event: event, Stored: at}, nil
 }
@@ -315,7 +332,7 @@ func (l *Log) entry(s stored) (*notifications.Entry, error) {
 // is written in six bytes.
 const escaped = 8
 
-func (l *Log) decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
+func (o Options) decode(s stored, recipient notifications.Recipient, at time.Time) (notifications.Event, error) {
 	if tidingsv1.IsProtobuf(s.find("content-type")) && s.find("ce-specversion") == "" {
 		text, err := tidingsv1.CanonicalJSON(s.data)
 		if err != nil {
@@ -329,7 +346,7 @@ func (l *Log) decode(s stored, recipient notifications.Recipient, at time.Time) 
 		Payload:   s.data,
 		At:        at,
 		ID:        s.id(),
-		Limits:    notifications.Limits{EventBytes: l.o.EventBytes},
+		Limits:    notifications.Limits{EventBytes: o.EventBytes},
 	})
 }
 

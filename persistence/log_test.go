@@ -178,12 +178,13 @@ func TestPlainPublishAndRejected(t *testing.T) {
 		{"tidings.log.notifications.everyone", `[1,2]`},
 		{"tidings.log.notifications.everyone.all", `"text"`},
 		{"tidings.log.notifications.role.ops", `{"title":"x","severity":"loud"}`},
+		{"tidings.log.notifications.role.ops", `{"title":"x","notBefore":"2999-01-01T00:00:00Z"}`},
 	} {
 		if _, err := js.Publish(t.Context(), m.subject, []byte(m.payload)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	entries := f.until(t, 7)
+	entries := f.until(t, 8)
 	var got []string
 	for _, e := range entries {
 		got = append(got, fmt.Sprintf("%d %s %q %s", e.Position, e.Event.Recipient, e.Event.Title, e.Event.Data))
@@ -192,9 +193,9 @@ func TestPlainPublishAndRejected(t *testing.T) {
 	if strings.Join(got, "|") != want {
 		t.Errorf("got %s\nwant %s", strings.Join(got, "|"), want)
 	}
-	wantRejected(t, js, map[string]string{"3": "no valid JSON", "4": "=XX in upper-case hex", "7": "severity"})
-	if s := l.Stats(); s.Rejected != 3 {
-		t.Errorf("rejected: got %d, want 3", s.Rejected)
+	wantRejected(t, js, map[string]string{"3": "no valid JSON", "4": "=XX in upper-case hex", "7": "severity", "8": "notBefore: scheduled events are sent through the HTTP API or a hub, not to the log"})
+	if s := l.Stats(); s.Rejected != 4 {
+		t.Errorf("rejected: got %d, want 4", s.Rejected)
 	}
 }
 

@@ -38,7 +38,16 @@ type Options struct {
 	// TailBytes is the memory given to recent events. Default 64 MiB.
 	TailBytes int
 	// EventBytes bounds one event. Default notifications.DefaultEventBytes.
-	EventBytes     int
+	EventBytes int
+	// StateUsers is how many users' states a node keeps in memory. Default
+	// 10,000.
+	StateUsers int
+	// AuditAge and AuditBytes bound the audit, VisitBytes what is kept of
+	// connections, which is kept as long as events are. Defaults 90 days, 1 GiB
+	// and 256 MiB; negative bytes = no bound.
+	AuditAge               time.Duration
+	AuditBytes, VisitBytes int64
+
 	Logger         *slog.Logger
 	TracerProvider trace.TracerProvider
 }
@@ -53,6 +62,10 @@ func (o Options) withDefaults() Options {
 	o.Replicas = cmp.Or(o.Replicas, 1)
 	o.TailBytes = cmp.Or(o.TailBytes, 64<<20)
 	o.EventBytes = cmp.Or(o.EventBytes, notifications.DefaultEventBytes)
+	o.StateUsers = cmp.Or(o.StateUsers, 10_000)
+	o.AuditAge = cmp.Or(o.AuditAge, 90*24*time.Hour)
+	o.AuditBytes = cmp.Or(o.AuditBytes, 1<<30)
+	o.VisitBytes = cmp.Or(o.VisitBytes, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -34,7 +34,7 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 	size, budget, now := 0, cmp.Or(q.Bytes, pageBytes), time.Now()
 	for _, e := range entries {
 		if e == nil || q.Exact == nil && e.Event.Expired(now) {
-			continue
+			continue // it has expired, or was erased, since the index was asked
 		}
 		if size += sizeOf(e); size > budget && len(page.Entries) > 0 {
 			page.UpTo = page.Entries[len(page.Entries)-1].Position
@@ -50,11 +50,11 @@ func (l *Log) positions(q notifications.Query) (found []notifications.Position, 
 	if n := len(q.Exact); n > 0 {
 		return q.Exact, q.Exact[n-1]
 	}
-	return l.index.find(q.Hub, q.Memberships, q.After, cmp.Or(q.Limit, pageEntries))
+	return l.index.page(q, cmp.Or(q.Limit, pageEntries), time.Now())
 }
 
 // load fetches events by position: from the tail, else from the server. One
-// that is no longer there is nil.
+// that is not there, or no longer, is nil.
 func (l *Log) load(ctx context.Context, positions []notifications.Position) ([]*notifications.Entry, error) {
 	entries := make([]*notifications.Entry, len(positions))
 	var absent []int
@@ -105,11 +105,14 @@ func (l *Log) fetch(ctx context.Context, p notifications.Position) (*notificatio
 	case err != nil:
 		return nil, err
 	}
-	e, err := l.entry(stored{subject: raw.Subject, header: raw.Header, data: raw.Data, position: p, at: raw.Time})
+	e, err := l.o.entry(stored{subject: raw.Subject, header: raw.Header, data: raw.Data, position: p, at: raw.Time})
 	if err != nil {
 		return nil, errHole
 	}
-	if at, held := l.index.storedAt(p); !held || !at.Equal(e.Stored) {
+	switch at, held := l.index.storedAt(p); {
+	case l.index.isHole(p):
+		return nil, errHole // it is being erased
+	case !held, !at.Equal(e.Stored):
 		// Another log has taken the place of this one: what stands here may be
 		// for somebody else.
 		return nil, fmt.Errorf("%w: position %d is not what this node has read", notifications.ErrUnavailable, p)
@@ -142,11 +145,7 @@ func (l *Log) Before(t time.Time) notifications.Position { return l.index.before
 
 // Recent implements notifications.Reader.
 func (l *Log) Recent(hub string, memberships []notifications.Membership, n int) (notifications.Position, int) {
-	positions := l.index.recent(hub, memberships, n)
-	if len(positions) == 0 {
-		return l.index.head(), 0
-	}
-	return positions[0] - 1, len(positions)
+	return l.index.recent(hub, memberships, n, time.Now())
 }
 
 // StoredAt implements notifications.Reader.

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,15 @@ import (
 // maxRejects is how many unreadable messages may wait to be kept. Beyond, they
 // are counted and stay in the log, where the reason can be found again.
 const maxRejects = 1024
+
+// The headers of a message that was rejected: why, its place in the log, and the
+// id that it seems to have.
+const (
+	rejectedReason   = "Tidings-Reason"
+	rejectedSubject  = "Tidings-Subject"
+	rejectedPosition = "Tidings-Position"
+	rejectedID       = "Tidings-Id"
+)
 
 // rejected is a message that could not be read, and why.
 type rejected struct {
@@ -65,15 +75,36 @@ func (l *Log) storeReject(ctx context.Context, r rejected) bool {
 			delete(msg.Header, name) // they would be obeyed again
 		}
 	}
-	msg.Header.Set("Tidings-Reason", oneLine(r.reason))
-	msg.Header.Set("Tidings-Subject", r.subject)
-	msg.Header.Set("Tidings-Position", strconv.FormatUint(uint64(r.position), 10))
+	msg.Header.Set(rejectedReason, oneLine(r.reason))
+	msg.Header.Set(rejectedSubject, r.subject)
+	msg.Header.Set(rejectedPosition, strconv.FormatUint(uint64(r.position), 10))
+	if id := r.claimed(); id != "" {
+		msg.Header.Set(rejectedID, id)
+	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	_, err := l.nats.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
 	var refused *jetstream.APIError
 	return err == nil || (errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
 }
+
+// claimed is the id that an unreadable message says it has, or empty.
+func (r rejected) claimed() string {
+	id := r.header.Get(nats.MsgIdHdr)
+	if id == "" {
+		var event struct{ ID string }
+		if json.Unmarshal(r.data, &event) == nil {
+			id = event.ID
+		}
+	}
+	if len(id) > maxClaimed {
+		return ""
+	}
+	return oneLine(id)
+}
+
+// maxClaimed bounds the id of an unreadable message.
+const maxClaimed = 128
 
 // oneLine makes a text fit for a header.
 func oneLine(text string) string {

@@ -19,7 +19,8 @@ const epochKey = "tidings-epoch"
 
 // logConfig is the shape of the log. Limits are of age and bytes, never per
 // subject: what those drop cannot be noticed. Rollups are denied: with them
-// any emitter could erase the log by a header.
+// any emitter could erase the log by a header. Events can be deleted one by one,
+// by whoever may use the API of the server: emitters may not.
 func (o Options) logConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              o.Stream,
@@ -34,7 +35,6 @@ func (o Options) logConfig() jetstream.StreamConfig {
 		MaxMsgSize:        -1,
 		Duplicates:        duplicates,
 		Replicas:          o.Replicas,
-		DenyDelete:        true,
 		DenyPurge:         true,
 		// Of several replicas one may be behind, and must not be asked.
 		AllowDirect: o.Replicas == 1,
@@ -55,6 +55,76 @@ func (o Options) rejectedConfig() jetstream.StreamConfig {
 		Discard:   jetstream.DiscardOld,
 		MaxAge:    rejectedAge,
 		Replicas:  o.Replicas,
+	}
+}
+
+// stateWindow is the time in which a change that is published again is stored
+// once. It is longer than an append may take.
+const stateWindow = 30 * time.Second
+
+// stateConfig is the shape of what users have done and set. Nothing in it grows
+// old by itself, because the state of a user is the fold of all of it; see
+// [States] for what is purged.
+func (o Options) stateConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        o.Stream + "_STATE",
+		Subjects:    []string{statePrefix + ">"},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		Duplicates:  stateWindow,
+		Replicas:    o.Replicas,
+		AllowDirect: o.Replicas == 1,
+	}
+}
+
+// scheduledConfig is the shape of what waits for its time. The server demands
+// rollups with schedules, so nobody but nodes may publish here.
+func (o Options) scheduledConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              o.Stream + "_SCHEDULED",
+		Subjects:          []string{scheduledPrefix + ">", duePrefix + ">"},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: 1,
+		Replicas:          o.Replicas,
+		AllowDirect:       o.Replicas == 1,
+		AllowRollup:       true,
+		AllowMsgTTL:       true,
+		AllowMsgSchedules: true,
+	}
+}
+
+// auditConfig is the shape of the audit.
+func (o Options) auditConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        o.Stream + "_AUDIT",
+		Subjects:    []string{auditPrefix + ">"},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      o.AuditAge,
+		MaxBytes:    o.AuditBytes,
+		Duplicates:  min(duplicates, o.AuditAge),
+		Replicas:    o.Replicas,
+		AllowDirect: o.Replicas == 1,
+	}
+}
+
+// visitsConfig is the shape of the visits: the newest state of each is kept.
+func (o Options) visitsConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              o.Stream + "_CONNECTIONS",
+		Subjects:          []string{visitPrefix + ">"},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardOld,
+		MaxAge:            o.MaxAge,
+		MaxBytes:          o.VisitBytes,
+		MaxMsgsPerSubject: 1,
+		Replicas:          o.Replicas,
+		AllowDirect:       o.Replicas == 1,
 	}
 }
 
@@ -85,11 +155,45 @@ func (n *NATS) ensure(ctx context.Context, want jetstream.StreamConfig) (jetstre
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}
-	if differences := compare(stream.CachedInfo().Config, want); len(differences) > 0 {
-		return nil, fmt.Errorf("stream %s exists with another shape: %s; change it, or the settings, yourself",
-			want.Name, strings.Join(differences, "; "))
+	if err := check(stream.CachedInfo().Config, want); err != nil {
+		return nil, err
 	}
 	return stream, nil
+}
+
+// ensureBounds is ensure for a stream whose age and bytes follow the settings:
+// nobody has been promised what it holds.
+func (n *NATS) ensureBounds(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) { //nolint:ireturn // the library's type
+	stream, err := n.js.Stream(ctx, want.Name)
+	if err != nil {
+		return n.ensure(ctx, want)
+	}
+	is := stream.CachedInfo().Config
+	if is.MaxAge == want.MaxAge && unlimited(is.MaxBytes) == unlimited(want.MaxBytes) {
+		return n.ensure(ctx, want)
+	}
+	is.MaxAge, is.MaxBytes = want.MaxAge, want.MaxBytes
+	is.Duplicates = min(is.Duplicates, orForever(want.MaxAge))
+	if want.Duplicates != 0 {
+		is.Duplicates = want.Duplicates
+	}
+	if err = check(is, want); err != nil {
+		return nil, err
+	}
+	if stream, err = n.js.UpdateStream(ctx, is); err != nil {
+		return nil, fmt.Errorf("update stream %s: %w", want.Name, err)
+	}
+	return stream, nil
+}
+
+// check says what differs in what matters, as one error.
+func check(is, want jetstream.StreamConfig) error {
+	differences := compare(is, want)
+	if len(differences) == 0 {
+		return nil
+	}
+	return fmt.Errorf("stream %s exists with another shape: %s; change it, or the settings, yourself",
+		want.Name, strings.Join(differences, "; "))
 }
 
 func epochOf(info *jetstream.StreamInfo) (uint64, error) {
@@ -100,7 +204,9 @@ func epochOf(info *jetstream.StreamInfo) (uint64, error) {
 	return epoch, nil
 }
 
-// compare lists what differs in what matters.
+// compare lists what differs in what matters. Whether messages may be deleted is
+// not compared: a log that was made without that does without, and the server
+// does not allow it to be changed.
 func compare(is, want jetstream.StreamConfig) []string {
 	var differences []string
 	differ := func(name string, is, want any) {
@@ -118,10 +224,10 @@ func compare(is, want jetstream.StreamConfig) []string {
 	differ("max_msgs_per_subject", unlimited(is.MaxMsgsPerSubject), unlimited(want.MaxMsgsPerSubject))
 	differ("num_replicas", is.Replicas, want.Replicas)
 	differ("allow_rollup_hdrs", is.AllowRollup, want.AllowRollup)
-	differ("deny_delete", is.DenyDelete, want.DenyDelete)
 	differ("deny_purge", is.DenyPurge, want.DenyPurge)
 	differ("allow_direct", is.AllowDirect, want.AllowDirect)
 	differ("allow_msg_ttl", is.AllowMsgTTL, want.AllowMsgTTL)
+	differ("allow_msg_schedules", is.AllowMsgSchedules, want.AllowMsgSchedules)
 	differ("persist_mode", is.PersistMode, want.PersistMode)
 	if want.Duplicates != 0 {
 		differ("duplicate_window", is.Duplicates, min(want.Duplicates, orForever(want.MaxAge)))

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"slices"
 	"sort"
 	"sync"
 
@@ -50,6 +51,19 @@ func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
 		return nil, false
 	}
 	return t.entries[i], true
+}
+
+// forget drops the events of a recipient up to a position.
+func (t *tail) forget(a address, upTo notifications.Position) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries = slices.DeleteFunc(t.entries, func(e *notifications.Entry) bool {
+		if e.Position > upTo || e.Hub != a.hub || e.Event.Recipient != a.recipient {
+			return false
+		}
+		t.bytes -= sizeOf(e)
+		return true
+	})
 }
 
 func (t *tail) size() int64 {

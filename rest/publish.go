@@ -7,60 +7,33 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
+	"slices"
 	"strconv"
-	"unicode/utf8"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 
 	"tidings/notifications"
-	"tidings/roles"
-)
-
-// The bounds of a request.
-const (
-	maxEvents = 1000
-	maxBody   = 16 << 20
-	maxKey    = 256
 )
 
 // publish stores one event, or up to 1,000 of an array. All are checked before
 // the first is stored.
-func (h *Handler) publish(w http.ResponseWriter, r *http.Request) {
-	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := h.tracer.Start(ctx, "POST /v1/notifications", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", http.MethodPost),
-		attribute.String("http.route", "/v1/notifications"),
-	))
-	defer span.End()
-	request, err := h.read(ctx, r)
-	if err != nil {
-		span.SetStatus(codes.Error, http.StatusText(problemOf(err).Status))
-		h.fail(w, r, err)
-		return
+func (h *Handler) publish(c *call) (reply, error) {
+	q := &request{from: c.emitter()}
+	if err := h.read(c, q); err != nil {
+		return reply{}, err
 	}
-	answers, status, err := h.store(ctx, request)
-	if err != nil {
-		span.SetStatus(codes.Error, http.StatusText(problemOf(err).Status))
-		h.fail(w, r, err)
-		return
+	answers, status, err := h.store(c.Context(), q)
+	switch {
+	case err != nil:
+		return reply{}, err
+	case q.array:
+		return reply{status: status, body: answers}, nil
 	}
-	span.SetAttributes(attribute.Int("http.response.status_code", status))
-	if request.array {
-		write(w, status, "application/json", answers)
-		return
-	}
-	write(w, status, "application/json", answers[0])
+	return reply{status: status, body: answers[0]}, nil
 }
 
 // request is a set of events that may be stored.
 type request struct {
-	hub    string
+	from   notifications.Emitter
 	events []notifications.Event
 	array  bool
 }
@@ -82,7 +55,7 @@ func (h *Handler) store(ctx context.Context, q *request) ([]answer, int, error) 
 	for i, e := range q.events {
 		receipt, err := notifications.Receipt{}, away
 		if away == nil {
-			receipt, err = h.o.Commands.Append(ctx, q.hub, e)
+			receipt, err = h.o.Commands.Append(ctx, q.from, e)
 		}
 		if errors.Is(err, notifications.ErrUnavailable) {
 			away = err
@@ -95,51 +68,45 @@ func (h *Handler) store(ctx context.Context, q *request) ([]answer, int, error) 
 		if firstErr == nil {
 			firstErr = err
 		}
-		p := problemOf(err)
+		p := problemOf(&notStored{err: err})
 		answers[i] = answer{Receipt: notifications.Receipt{ID: e.ID}, Error: &p}
 	}
 	switch {
 	case firstErr == nil:
-		return answers, http.StatusOK, nil
+		return answers, accepted(answers), nil
 	case stored == 0:
 		return nil, 0, &notStored{ids: q.ids(), err: firstErr}
 	}
 	return answers, http.StatusMultiStatus, nil
 }
 
-// read authenticates, decodes and checks.
-func (h *Handler) read(ctx context.Context, r *http.Request) (*request, error) {
-	token, err := roles.HeaderToken(r)
+// accepted is the status of events that were all taken: 202 when all of them
+// wait for their time.
+func accepted(answers []answer) int {
+	if slices.ContainsFunc(answers, func(a answer) bool { return a.ScheduledFor.IsZero() }) {
+		return http.StatusOK
+	}
+	return http.StatusAccepted
+}
+
+// read decodes and checks.
+func (h *Handler) read(c *call, q *request) error {
+	err := h.decode(c, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	caller, err := h.o.Verifier.Verify(ctx, token)
-	if err != nil {
-		return nil, err
+	if err = h.o.Commands.Admit(q.from, len(q.events)); err != nil {
+		return err
 	}
-	body, err := h.body(r)
-	if err != nil {
-		return nil, err
-	}
-	q := &request{hub: r.URL.Query().Get("hub")}
-	if q.hub == "" {
-		q.hub = notifications.DefaultHub
-	}
-	if len(q.hub) > maxKey || !utf8.ValidString(q.hub) {
-		return nil, &requestError{http.StatusBadRequest, "hub wants 1 to 256 bytes of UTF-8."}
-	}
-	if err = h.decode(r, body, q); err != nil {
-		return nil, err
-	}
-	if err = setIDs(r.Header.Get("Idempotency-Key"), caller, q); err != nil {
-		return nil, err
+	if err = setIDs(c.Header.Get("Idempotency-Key"), q); err != nil {
+		return err
 	}
 	for i, e := range q.events {
-		if q.events[i], err = h.o.Commands.Check(caller, e); err != nil {
-			return nil, q.at(i, err)
+		if q.events[i], err = h.o.Commands.Check(q.from, e); err != nil {
+			return q.at(i, err)
 		}
 	}
-	return q, nil
+	return nil
 }
 
 // ids are those that a repeated request must have to store nothing twice.
@@ -158,42 +125,25 @@ func (q *request) at(i int, err error) error {
 	return &atIndex{i, err}
 }
 
-// body reads no more than may be accepted; events have their own limit.
-func (h *Handler) body(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		return nil, &requestError{http.StatusBadRequest, "The body could not be read."}
-	}
-	if len(body) > maxBody {
-		return nil, tooLarge(maxBody)
-	}
-	return body, nil
-}
-
-func tooLarge(limit int) error {
-	return &requestError{http.StatusRequestEntityTooLarge, "The body is larger than " + strconv.Itoa(limit) + " bytes."}
-}
-
 // decode makes events of a body, by its content type.
-func (h *Handler) decode(r *http.Request, body []byte, q *request) error {
-	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is none of ours
-	switch {
-	case r.Header.Get("Ce-Specversion") != "":
-		return h.decodeBinary(r, body, q)
-	case r.Header.Get("Content-Type") == "",
-		contentType == "application/x-www-form-urlencoded", // what curl -d says of anything
+func (h *Handler) decode(c *call, q *request) error {
+	if c.Header.Get("Ce-Specversion") != "" {
+		return h.decodeBinary(c, q)
+	}
+	switch contentType := mediaType(c.Request); {
+	case contentType == "", contentType == formType,
 		contentType == "application/json", contentType == "application/cloudevents+json", contentType == "application/cloudevents-batch+json":
-		return h.decodeJSON(body, q)
+		return h.decodeJSON(c.body, q)
 	case h.o.Protobuf != nil && (contentType == "application/protobuf" || contentType == "application/x-protobuf"):
-		text, err := h.o.Protobuf(body)
+		text, err := h.o.Protobuf(c.body)
 		if err != nil {
-			return &requestError{http.StatusBadRequest, "The body is " + err.Error() + "."}
+			return &requestError{status: http.StatusBadRequest, detail: "The body is " + err.Error() + "."}
 		}
 		return h.decodeJSON(text, q)
 	default:
 		return &requestError{
-			http.StatusUnsupportedMediaType,
-			"Content-Type wants to be application/json, application/protobuf, application/cloudevents+json or application/cloudevents-batch+json.",
+			status: http.StatusUnsupportedMediaType,
+			detail: "Content-Type wants to be application/json, application/protobuf, application/cloudevents+json or application/cloudevents-batch+json.",
 		}
 	}
 }
@@ -206,10 +156,10 @@ func (h *Handler) decodeJSON(body []byte, q *request) error {
 		q.array, into = true, &raw
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return &requestError{http.StatusBadRequest, "The body is no valid JSON: " + err.Error() + "."}
+		return &requestError{status: http.StatusBadRequest, detail: "The body is no valid JSON: " + err.Error() + "."}
 	}
 	if len(raw) == 0 || len(raw) > maxEvents {
-		return &requestError{http.StatusRequestEntityTooLarge, "An array wants 1 to 1000 events, got " + strconv.Itoa(len(raw)) + "."}
+		return &requestError{status: http.StatusRequestEntityTooLarge, detail: "An array wants 1 to 1000 events, got " + strconv.Itoa(len(raw)) + "."}
 	}
 	for i, one := range raw {
 		if len(one) > 2*h.o.EventBytes {
@@ -225,11 +175,11 @@ func (h *Handler) decodeJSON(body []byte, q *request) error {
 }
 
 // decodeBinary reads a CloudEvent whose attributes are headers.
-func (h *Handler) decodeBinary(r *http.Request, body []byte, q *request) error {
-	if len(body) > h.o.EventBytes {
+func (h *Handler) decodeBinary(c *call, q *request) error {
+	if len(c.body) > h.o.EventBytes {
 		return tooLarge(h.o.EventBytes)
 	}
-	e, err := notifications.DecodeBinaryCloudEvent(r.Header.Get, body, h.o.Now())
+	e, err := notifications.DecodeBinaryCloudEvent(c.Header.Get, c.body, h.o.Now())
 	q.events = []notifications.Event{e}
 	return err
 }
@@ -237,13 +187,14 @@ func (h *Handler) decodeBinary(r *http.Request, body []byte, q *request) error {
 // setIDs gives events without an id one that is made of the idempotency key,
 // so that a request that is repeated stores nothing twice. The key is the
 // caller's own: another caller's same key is another id.
-func setIDs(key string, caller roles.Principal, q *request) error {
+func setIDs(key string, q *request) error {
 	if key == "" {
 		return nil
 	}
 	if len(key) > maxKey {
-		return &requestError{http.StatusBadRequest, "Idempotency-Key is longer than 256 bytes."}
+		return &requestError{http.StatusBadRequest, "Idempotency-Key is longer than 256 bytes.", "Idempotency-Key"}
 	}
+	caller := q.from.Principal
 	for i := range q.events {
 		if q.events[i].ID == "" {
 			sum := sha256.Sum256([]byte(caller.Issuer + "\x00" + caller.UserID + "\x00" + key + "\x00" + strconv.Itoa(i)))
@@ -251,4 +202,16 @@ func setIDs(key string, caller roles.Principal, q *request) error {
 		}
 	}
 	return nil
+}
+
+// lookup says what is known of an id.
+func (h *Handler) lookup(c *call) (reply, error) {
+	found, err := h.o.Commands.Lookup(c.Context(), c.emitter(), c.PathValue("id"))
+	return reply{body: found}, err
+}
+
+// recall takes an event back.
+func (h *Handler) recall(c *call) (reply, error) {
+	recalled, err := h.o.Commands.Recall(c.Context(), c.emitter(), c.PathValue("id"))
+	return reply{body: recalled}, err
 }

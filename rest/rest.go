@@ -1,5 +1,6 @@
 // Package rest is the door for emitters, tools and operators that speak plain
-// HTTP. It decides nothing about events: notifications.Commands does.
+// HTTP, and for pages that want an inbox without a hub. It decides nothing:
+// notifications.Commands, Inboxes and Archives do.
 package rest
 
 import (
@@ -18,6 +19,10 @@ import (
 type Options struct {
 	Commands *notifications.Commands
 	Verifier roles.Verifier
+	// Inboxes answers for inboxes, preferences and memberships, Archives for what
+	// has happened. nil = their paths answer 404.
+	Inboxes  *notifications.Inboxes
+	Archives *notifications.Archives
 	// Protobuf makes JSON of an event in the encoding of tidings.v1; nil = it is
 	// not accepted.
 	Protobuf func(payload []byte) ([]byte, error)
@@ -30,7 +35,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Handler serves /v1/. It is safe for concurrent use.
+// Handler serves /v1/ and /openapi.json. It is safe for concurrent use.
 type Handler struct {
 	o      Options
 	mux    *http.ServeMux
@@ -52,10 +57,7 @@ func NewHandler(o Options) *Handler {
 		o.Now = time.Now
 	}
 	h := &Handler{o: o, mux: http.NewServeMux(), tracer: o.TracerProvider.Tracer("tidings/rest")}
-	h.mux.HandleFunc("POST /v1/notifications", h.publish)
-	h.mux.HandleFunc("/v1/notifications", h.methodNotAllowed)
-	h.mux.HandleFunc("GET /v1/openapi.yaml", serveOpenAPI)
-	h.mux.HandleFunc("/", h.notFound)
+	h.mount(h.routes())
 	return h
 }
 

@@ -1,7 +1,6 @@
 package rest_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,58 +12,19 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
-	"gopkg.in/yaml.v3"
 
 	"tidings/notifications"
 	tidingsv1 "tidings/proto/tidings/v1"
 	"tidings/rest"
-	"tidings/roles"
 )
 
-// log is an appender that remembers, and de-duplicates by id as the log does.
-type log struct {
-	events []notifications.Event
-	hubs   []string
-	fail   map[int]error // by how many were stored before
-}
-
-func (l *log) Append(_ context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
-	if err := l.fail[len(l.events)]; err != nil {
-		delete(l.fail, len(l.events))
-		return notifications.Receipt{}, err
-	}
-	for i, old := range l.events {
-		if old.ID == e.ID {
-			return notifications.Receipt{ID: e.ID, Position: notifications.Position(i + 1), Duplicate: true}, nil
-		}
-	}
-	l.events, l.hubs = append(l.events, e), append(l.hubs, hub)
-	return notifications.Receipt{ID: e.ID, Position: notifications.Position(len(l.events))}, nil
-}
-
-const secret = "0123456789abcdef0123456789abcdef"
-
-func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-
+// newHandler is a handler with commands alone.
 func newHandler(t *testing.T, l *log) http.Handler {
 	t.Helper()
-	keys, err := roles.NewVerifier(t.Context(), roles.Options{Issuers: []roles.Issuer{{Secret: []byte(secret)}}, Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return rest.NewHandler(rest.Options{
 		Commands: notifications.NewCommands(notifications.CommandsOptions{Log: l, Now: now}),
-		Verifier: keys, Protobuf: tidingsv1.CanonicalJSON, EventBytes: 4096, Now: now,
+		Verifier: verifier(t, now), Protobuf: tidingsv1.CanonicalJSON, EventBytes: 4096, Now: now,
 	})
-}
-
-func token(t *testing.T, user string, held ...string) string {
-	t.Helper()
-	token, err := roles.Mint([]byte(secret), roles.Grant{UserID: user, Roles: held, TTL: time.Hour, Now: now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
 }
 
 // post sends a body; headers are name and value in turn.
@@ -76,6 +36,7 @@ func post(t *testing.T, h http.Handler, path, body string, headers ...string) *h
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	readAPI(t).check(t, r, body, w)
 	return w
 }
 
@@ -85,23 +46,23 @@ func jsonBy(token string) []string {
 }
 
 func TestPublishStoresOneEvent(t *testing.T) {
-	l := &log{}
-	w := post(t, newHandler(t, l), "/v1/notifications?hub=other", `{"recipient":"user/ann","title":"Hi","ttl":60,"data":{"a":"<&>"}}`, jsonBy(token(t, "shop", "emitter"))...)
+	l := newLog(now)
+	w := post(t, newHandler(t, l), "/v1/notifications?hub=other", `{"recipient":"user/ann","title":"Hi","ttl":60,"data":{"a":"<&>"}}`, jsonBy(token(t, now(), "shop", "emitter"))...)
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	var got notifications.Receipt
-	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Position != 1 || got.Duplicate || got.ID != l.events[0].ID {
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Position != 1 || got.Duplicate || got.ID != l.event(0).ID {
 		t.Errorf("answer: %s", w.Body)
 	}
-	e := l.events[0]
-	if e.Title != "Hi" || e.Recipient != notifications.ToUser("ann") || !e.ExpiresAt.Equal(now().Add(time.Minute)) || string(e.Data) != `{"a":"<&>"}` || l.hubs[0] != "other" {
-		t.Errorf("stored %+v on hub %s", e, l.hubs[0])
+	e := l.event(0)
+	if e.Title != "Hi" || e.Recipient != notifications.ToUser("ann") || !e.ExpiresAt.Equal(now().Add(time.Minute)) || string(e.Data) != `{"a":"<&>"}` || l.Entry(1).Hub != "other" {
+		t.Errorf("stored %+v on hub %s", e, l.Entry(1).Hub)
 	}
 }
 
 func TestPublishTakesEveryEncoding(t *testing.T) {
-	shop := token(t, "shop", "emitter")
+	shop := token(t, now(), "shop", "emitter")
 	encoded, err := proto.Marshal(&tidingsv1.Event{Recipient: "user/ann", Title: "protobuf", CreatedAt: timestamppb.New(now())})
 	if err != nil {
 		t.Fatal(err)
@@ -120,17 +81,17 @@ func TestPublishTakesEveryEncoding(t *testing.T) {
 		{"CloudEvent, binary", `{"n":1}`, []string{"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "c3", "Ce-Source", "/s", "Ce-Type", "t", "Ce-Recipient", "user/ann", "Ce-Title", "binary"}, "binary"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := &log{}
+			l := newLog(now)
 			w := post(t, newHandler(t, l), "/v1/notifications", test.body, append(test.headers, "Authorization", "Bearer "+shop)...)
-			if w.Code != http.StatusOK || len(l.events) != 1 || l.events[0].Title != test.want {
-				t.Errorf("got %d %s, stored %+v", w.Code, w.Body, l.events)
+			if w.Code != http.StatusOK || l.stored() != 1 || l.event(0).Title != test.want {
+				t.Errorf("got %d %s, stored %+v", w.Code, w.Body, l.stored())
 			}
 		})
 	}
 }
 
 func TestPublishRefuses(t *testing.T) {
-	shop := jsonBy(token(t, "shop", "emitter"))
+	shop := jsonBy(token(t, now(), "shop", "emitter"))
 	with := func(headers ...string) []string { return append(append([]string{}, shop...), headers...) }
 	for _, test := range []struct {
 		name, body string
@@ -142,7 +103,7 @@ func TestPublishRefuses(t *testing.T) {
 		{"bad token", `{}`, jsonBy("x"), 401, "token is malformed"},
 		{"a token in the query is none", `{}`, []string{"Content-Type", "application/json"}, 401, "no bearer token"},
 		{"another scheme", `{}`, []string{"Authorization", "Basic eA=="}, 401, "authorization scheme is not Bearer"},
-		{"no role", `{"recipient":"user/bob"}`, jsonBy(token(t, "ann")), 403, "not allowed to emit to this recipient: user"},
+		{"no role", `{"recipient":"user/bob"}`, jsonBy(token(t, now(), "ann")), 403, "not allowed to emit to this recipient: user"},
 		{"everyone needs an admin", `{"recipient":"everyone"}`, shop, 403, "not allowed to emit to this recipient: everyone"},
 		{"no JSON", `{`, shop, 400, "The body is no valid JSON: unexpected end"},
 		{"no JSON in an array", `[{]`, shop, 400, "The body is no valid JSON: invalid character"},
@@ -167,7 +128,7 @@ func TestPublishRefuses(t *testing.T) {
 		{"bad CloudEvent", `{"specversion":"0.3","id":"1","source":"s","type":"t"}`, shop, 422, `"field":"specversion"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := &log{}
+			l := newLog(now)
 			w := post(t, newHandler(t, l), "/v1/notifications", test.body, test.headers...)
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || w.Header().Get("Content-Type") != "application/problem+json" {
 				t.Errorf("got %d %s %s, want %d with %s", w.Code, w.Header().Get("Content-Type"), w.Body, test.status, test.want)
@@ -175,52 +136,36 @@ func TestPublishRefuses(t *testing.T) {
 			if (w.Code == http.StatusUnauthorized) != (w.Header().Get("WWW-Authenticate") != "") {
 				t.Errorf("WWW-Authenticate: %q", w.Header().Get("WWW-Authenticate"))
 			}
-			if len(l.events) != 0 {
-				t.Errorf("stored %+v", l.events)
+			if l.stored() != 0 {
+				t.Errorf("stored %+v", l.stored())
 			}
 		})
-	}
-}
-
-func TestOtherPathsAndMethods(t *testing.T) {
-	h := newHandler(t, &log{})
-	for _, test := range []struct {
-		method, path string
-		want         int
-	}{
-		{http.MethodGet, "/v1/notifications", 405}, {http.MethodPut, "/v1/notifications", 405}, {http.MethodGet, "/v1/nothing", 404}, {http.MethodGet, "/v1/openapi.yaml", 200},
-	} {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), test.method, test.path, http.NoBody))
-		if w.Code != test.want || (w.Code == 405) != (w.Header().Get("Allow") == http.MethodPost) {
-			t.Errorf("%s %s: got %d, Allow %q, want %d", test.method, test.path, w.Code, w.Header().Get("Allow"), test.want)
-		}
 	}
 }
 
 // The same key of the same caller is the same events; of another caller it is
 // not.
 func TestIdempotencyKey(t *testing.T) {
-	l := &log{}
+	l := newLog(now)
 	h := newHandler(t, l)
-	shop := append(jsonBy(token(t, "shop", "emitter")), "Idempotency-Key", "k")
+	shop := append(jsonBy(token(t, now(), "shop", "emitter")), "Idempotency-Key", "k")
 	two := `[{"recipient":"user/ann"},{"recipient":"user/ann"}]`
 	first := post(t, h, "/v1/notifications", two, shop...).Body.String()
 	again := post(t, h, "/v1/notifications", two, shop...).Body.String()
-	if want := strings.ReplaceAll(first, `"duplicate":false`, `"duplicate":true`); again != want || len(l.events) != 2 {
-		t.Errorf("again: got %s, want %s; %d stored", again, want, len(l.events))
+	if want := strings.ReplaceAll(first, `"duplicate":false`, `"duplicate":true`); again != want || l.stored() != 2 {
+		t.Errorf("again: got %s, want %s; %d stored", again, want, l.stored())
 	}
-	post(t, h, "/v1/notifications", two, append(jsonBy(token(t, "bank", "emitter")), "Idempotency-Key", "k")...)
-	if len(l.events) != 4 {
-		t.Errorf("the key of another caller is the same key: %d stored", len(l.events))
+	post(t, h, "/v1/notifications", two, append(jsonBy(token(t, now(), "bank", "emitter")), "Idempotency-Key", "k")...)
+	if l.stored() != 4 {
+		t.Errorf("the key of another caller is the same key: %d stored", l.stored())
 	}
 }
 
 // A log that fails in the middle is no reason to hide what was stored.
 func TestPartlyStored(t *testing.T) {
 	away := fmt.Errorf("append: %w", notifications.ErrUnavailable)
-	shop := jsonBy(token(t, "shop", "emitter"))
-	l := &log{fail: map[int]error{1: away}}
+	shop := jsonBy(token(t, now(), "shop", "emitter"))
+	l := failing(1, away)
 	w := post(t, newHandler(t, l), "/v1/notifications", `[{"recipient":"user/a","id":"1"},{"recipient":"user/b","id":"2"},{"recipient":"user/c","id":"3"}]`, shop...)
 	var got []struct {
 		ID       string
@@ -230,49 +175,25 @@ func TestPartlyStored(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusMultiStatus {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	if got[0].Position != 1 || got[1].ID != "2" || got[1].Error == nil || got[1].Error.Status != 503 || got[2].ID != "3" || got[2].Error == nil || len(l.events) != 1 {
+	if got[0].Position != 1 || got[1].ID != "2" || got[1].Error == nil || got[1].Error.Status != 503 || got[2].ID != "3" || got[2].Error == nil || l.stored() != 1 {
 		t.Errorf("got %s", w.Body)
 	}
 
-	l = &log{fail: map[int]error{1: errors.New("this one alone")}}
+	l = failing(1, errors.New("this one alone"))
 	w = post(t, newHandler(t, l), "/v1/notifications", `[{"recipient":"user/a","id":"1"},{"recipient":"user/b","id":"2"},{"recipient":"user/c","id":"3"}]`, shop...)
-	if w.Code != http.StatusMultiStatus || len(l.events) != 2 || l.events[1].ID != "3" {
+	if w.Code != http.StatusMultiStatus || l.stored() != 2 || l.event(1).ID != "3" {
 		t.Errorf("one of three fails: got %d %s", w.Code, w.Body)
 	}
 
-	l = &log{fail: map[int]error{0: away}}
+	l = failing(0, away)
 	w = post(t, newHandler(t, l), "/v1/notifications", `{"recipient":"user/a","id":"mine"}`, shop...)
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "nothing will be stored twice") || !strings.Contains(w.Body.String(), `"ids":["mine"]`) {
 		t.Errorf("unavailable: got %d %s", w.Code, w.Body)
 	}
 
-	l = &log{fail: map[int]error{0: errors.New("secret reason")}}
+	l = failing(0, errors.New("secret reason"))
 	w = post(t, newHandler(t, l), "/v1/notifications", `{"recipient":"user/a"}`, shop...)
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("another error: got %d %s", w.Code, w.Body)
-	}
-}
-
-// The document names every field of an event, and only those.
-func TestOpenAPINamesTheFieldsOfAnEvent(t *testing.T) {
-	w := httptest.NewRecorder()
-	newHandler(t, &log{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/openapi.yaml", http.NoBody))
-	var document struct {
-		Components struct {
-			Schemas map[string]struct{ Properties map[string]any }
-		}
-	}
-	if err := yaml.Unmarshal(w.Body.Bytes(), &document); err != nil {
-		t.Fatal(err)
-	}
-	fields := (&tidingsv1.Event{}).ProtoReflect().Descriptor().Fields()
-	properties := document.Components.Schemas["Event"].Properties
-	for i := range fields.Len() {
-		if name := fields.Get(i).JSONName(); properties[name] == nil {
-			t.Errorf("the schema has no %s", name)
-		}
-	}
-	if len(properties) != fields.Len() {
-		t.Errorf("the schema has %d fields, an event %d", len(properties), fields.Len())
 	}
 }

@@ -108,9 +108,9 @@ func (m *Metrics) Invoked(hub, method, errorType string, took time.Duration) {
 type Delivery struct {
 	// Kind is that of the recipient.
 	Kind string
-	// Sent and Deferred count connections, Bytes what they were sent.
-	Sent, Deferred, Bytes int
-	Expired               bool
+	// Sent, Deferred and Muted count connections, Bytes what they were sent.
+	Sent, Deferred, Muted, Bytes int
+	Expired                      bool
 	// Latency is from the log's acknowledgement to the last socket.
 	Latency time.Duration
 }
@@ -126,11 +126,12 @@ func (m *Metrics) Delivered(d Delivery) {
 	switch {
 	case d.Expired:
 		count("expired", 1)
-	case d.Sent+d.Deferred == 0:
+	case d.Sent+d.Deferred+d.Muted == 0:
 		count("offline", 1)
 	default:
 		count("sent", d.Sent)
 		count("deferred", d.Deferred)
+		count("muted", d.Muted)
 		m.bytes.Add(m.ctx, int64(d.Bytes), metric.WithAttributes(target))
 		m.latency.Record(m.ctx, max(d.Latency, 0).Seconds(), metric.WithAttributes(target))
 	}

@@ -41,6 +41,8 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Print the settings that serve would run with, and where each comes from. Secrets are masked."`
 	Token   tokenCommand   `cmd:"" help:"Print a token."`
 	Publish publishCommand `cmd:"" help:"Emit one event and print its place in the log."`
+	Explain explainCommand `cmd:"" help:"Say what became of an event for a user."`
+	Replay  replayCommand  `cmd:"" help:"Print an inbox as it was, or emit a window of the log to another hub."`
 	Subject subjectCommand `cmd:"" help:"Print the NATS subject of a recipient."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -43,6 +43,7 @@ var owners = map[string][]string{
 	"gopkg.in/yaml.v3":                              {"roles", "cmd/tidings"},
 	"github.com/google/uuid":                        {"notifications"},
 	"github.com/bufbuild/protocompile":              {"proto"},
+	"github.com/jackc/pgx":                          {}, // examples alone
 	"github.com/asynkron/protoactor-go/remote":      {},
 	"github.com/asynkron/protoactor-go/cluster":     {},
 	"github.com/asynkron/protoactor-go/router":      {},
@@ -57,7 +58,7 @@ const module = "tidings/"
 // Roots are in no room: they compose.
 func room(path string) (name string, root bool) {
 	path = strings.TrimPrefix(path, module)
-	if strings.HasPrefix(path, "cmd/") || strings.HasPrefix(path, "docs/") {
+	if strings.HasPrefix(path, "cmd/") || strings.HasPrefix(path, "docs/") || strings.HasPrefix(path, "deploy/") {
 		return path, true
 	}
 	if strings.HasPrefix(path, "proto/") {

@@ -41,7 +41,7 @@ func creation(traceParent, traceState string) trace.SpanContext {
 func (o observer) Delivered(d actors.Delivery) {
 	e := &d.Entry.Event
 	o.metrics.Delivered(telemetry.Delivery{
-		Kind: string(e.Recipient.Kind), Sent: d.Connections, Deferred: d.Deferred, Bytes: d.Bytes,
+		Kind: string(e.Recipient.Kind), Sent: d.Connections, Deferred: d.Deferred, Muted: d.Muted, Bytes: d.Bytes,
 		Expired: d.Expired, Latency: d.Ended.Sub(d.Entry.Stored),
 	})
 	age := d.Started.Sub(d.Entry.Stored)
@@ -62,7 +62,7 @@ func (o observer) Delivered(d actors.Delivery) {
 
 func deliveryAttributes(d actors.Delivery, age time.Duration) []attribute.KeyValue {
 	e := &d.Entry.Event
-	offline := !d.Expired && d.Connections+d.Deferred == 0
+	offline := !d.Expired && d.Connections+d.Deferred+d.Muted == 0
 	return []attribute.KeyValue{
 		attribute.String("messaging.system", "nats"),
 		attribute.String("messaging.operation.name", "deliver"),
@@ -74,6 +74,7 @@ func deliveryAttributes(d actors.Delivery, age time.Duration) []attribute.KeyVal
 		attribute.Int64("notify.event.age_ms", max(age.Milliseconds(), 0)),
 		attribute.Int("notify.delivery.connections", d.Connections),
 		attribute.Int("notify.delivery.deferred", d.Deferred),
+		attribute.Int("notify.delivery.muted", d.Muted),
 		attribute.Int("notify.delivery.bytes", d.Bytes),
 		attribute.Bool("notify.delivery.expired", d.Expired),
 		attribute.Bool("notify.delivery.offline", offline),
@@ -192,6 +193,14 @@ func (n *node) logFigures() []telemetry.Figure {
 		{
 			Name: "notify.log.tail.size", Unit: "By", Description: "Memory of recent events.",
 			Read: read(func(s persistence.Stats) int64 { return s.TailBytes }),
+		},
+		{
+			Name: "notify.audit.lost", Unit: "{record}", Description: "Records of the audit that could not be kept.",
+			Counts: true, Read: func() int64 { return n.audit.Stats().Lost },
+		},
+		{
+			Name: "notify.visits.lost", Unit: "{record}", Description: "Records of who was connected that could not be kept.",
+			Counts: true, Read: func() int64 { return n.visits.Stats().Lost },
 		},
 		{
 			Name: "notify.nats.connected", Unit: "{connection}", Description: "1 while NATS can be reached, else 0.",

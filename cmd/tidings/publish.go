@@ -31,17 +31,19 @@ type publishCommand struct {
 	Link        string        `help:"http(s) or relative link."`
 	CollapseKey string        `help:"A later event of the same key replaces an unread earlier one."`
 	TTL         time.Duration `name:"ttl" help:"How long the event is of interest."`
+	At          string        `placeholder:"TIME" help:"Deliver it then, such as 2026-11-01T10:00Z. Needs --url."`
 	Hub         string        `default:"notifications" help:"The hub."`
 
 	URL   string `name:"url" xor:"way" placeholder:"URL" help:"The server to post to, such as http://127.0.0.1:8080."`
 	Token string `env:"TIDINGS_TOKEN" help:"Token of an emitter, for --url."`
 
-	NATS         string `name:"nats" xor:"way" placeholder:"URL" help:"The NATS server to publish to."`
-	NATSCreds    string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it."`
-	NATSToken    string `name:"nats-token" help:"Token for it."`
-	NATSUser     string `name:"nats-user" help:"User for it."`
-	NATSPassword string `name:"nats-password" help:"Password for it."`
-	NATSCA       string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)."`
+	NATS            string `name:"nats" xor:"way" placeholder:"URL" help:"The NATS server to publish to."`
+	NATSCreds       string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it."`
+	NATSToken       string `name:"nats-token" help:"Token for it."`
+	NATSUser        string `name:"nats-user" help:"User for it."`
+	NATSPassword    string `name:"nats-password" help:"Password for it."`
+	NATSInboxPrefix string `name:"nats-inbox-prefix" placeholder:"PREFIX" help:"Where it sends answers to. Default _INBOX."`
+	NATSCA          string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)."`
 
 	Timeout time.Duration `default:"15s" help:"How long it may take."`
 }
@@ -86,6 +88,11 @@ func (c publishCommand) event() (notifications.Event, error) {
 	if c.TTL > 0 {
 		e.ExpiresAt = time.Now().Add(c.TTL)
 	}
+	if c.At != "" {
+		if e.NotBefore, err = moment(c.At); err != nil {
+			return e, fmt.Errorf("--at: %w", err)
+		}
+	}
 	if e.ID == "" {
 		e.ID = notifications.NewID() // a repeated request is the same event
 	}
@@ -95,7 +102,7 @@ func (c publishCommand) event() (notifications.Event, error) {
 // emit appends to the log without the help of a server.
 func (c publishCommand) emit(ctx context.Context, e notifications.Event) (notifications.Receipt, error) {
 	conn, err := persistence.Connect(persistence.ConnectOptions{
-		URL: c.NATS, Credentials: c.NATSCreds, Token: c.NATSToken, User: c.NATSUser, Password: c.NATSPassword, CA: c.NATSCA,
+		URL: c.NATS, Credentials: c.NATSCreds, Token: c.NATSToken, User: c.NATSUser, Password: c.NATSPassword, CA: c.NATSCA, InboxPrefix: c.NATSInboxPrefix,
 	})
 	if err != nil {
 		return notifications.Receipt{}, err
@@ -127,7 +134,7 @@ func (c publishCommand) post(ctx context.Context, e notifications.Event) (notifi
 	if err != nil {
 		return receipt, err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
 		return receipt, refused(response.Status, answer)
 	}
 	return receipt, json.Unmarshal(answer, &receipt)

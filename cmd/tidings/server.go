@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -46,10 +47,17 @@ type node struct {
 	log      *persistence.Log
 	cursors  *persistence.Cursors
 
+	states    *persistence.States
+	schedules *persistence.Schedules
+	audit     *persistence.Audit
+	visits    *persistence.Visits
+
 	secret   []byte // of development, or nil
 	policy   *roles.Policy
 	verifier roles.Verifier
 	commands *notifications.Commands
+	inboxes  *notifications.Inboxes
+	archives *notifications.Archives
 
 	notifications *hub.Notifications
 	analytics     *hub.Analytics
@@ -100,9 +108,13 @@ func (n *node) start(ctx context.Context) error {
 			return err
 		}
 	}
+	n.launch(ctx, "audit", n.audit.Run)
+	n.launch(ctx, "visits", n.visits.Run)
 	n.launch(ctx, "cursors", n.cursors.Run)
 	n.launch(ctx, "notification hub", n.notifications.Run)
 	n.launch(ctx, "analytics hub", n.analytics.Run)
+	n.launch(ctx, "states", n.followStates)
+	n.launch(ctx, "schedules", n.schedules.Run)
 	n.launch(ctx, "live messages", n.followLive)
 	n.launch(ctx, "log", n.follow)
 	if n.s.Dev {
@@ -156,7 +168,7 @@ func (n *node) startTelemetry(ctx context.Context) (err error) {
 func (n *node) startNATS(context.Context) (err error) {
 	s := n.s
 	options := persistence.ConnectOptions{
-		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword,
+		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword, InboxPrefix: s.NATSInboxPrefix,
 		CA: s.NATSCA, Cert: s.NATSCert, Key: s.NATSKey, Logger: n.logger,
 	}
 	if s.NATS == "" {
@@ -187,8 +199,34 @@ func (n *node) openLog(ctx context.Context) (err error) {
 	if n.log, err = persistence.Open(ctx, n.nats, options); err != nil {
 		return err
 	}
-	n.cursors, err = persistence.OpenCursors(ctx, n.nats, options)
+	if n.cursors, err = persistence.OpenCursors(ctx, n.nats, options); err != nil {
+		return err
+	}
+	if n.states, err = persistence.OpenStates(ctx, n.nats, options, n.log); err != nil {
+		return err
+	}
+	n.schedules, err = persistence.OpenSchedules(ctx, n.nats, options, persistence.SchedulesOptions{Log: n.log, Held: n.held})
+	if err != nil {
+		return err
+	}
+	if n.audit, err = persistence.OpenAudit(ctx, n.nats, options); err != nil {
+		return err
+	}
+	n.visits, err = persistence.OpenVisits(ctx, n.nats, options)
 	return err
+}
+
+// held tells whether the log holds an event of that id. A node that has not read
+// the log does not know.
+func (n *node) held(ctx context.Context, of, id string) (bool, error) {
+	if !n.ready.Load() {
+		return false, notifications.ErrUnavailable
+	}
+	if err := n.log.Await(ctx); err != nil {
+		return false, err
+	}
+	entries, err := n.log.Find(ctx, of, id)
+	return len(entries) > 0, err
 }
 
 func (n *node) loadIdentity(ctx context.Context) (err error) {
@@ -217,7 +255,11 @@ func (n *node) loadIdentity(ctx context.Context) (err error) {
 
 func (n *node) makeHubs(context.Context) (err error) {
 	n.commands = notifications.NewCommands(notifications.CommandsOptions{
-		Log: n.log, Policy: n.policy, Limits: n.s.limits(),
+		Log: n.log, Policy: n.policy, Limits: n.s.limits(), Catalogue: n.log, Schedules: n.schedules, Rates: n.s.rates(), Audit: n.audit,
+	})
+	n.inboxes = notifications.NewInboxes(notifications.InboxesOptions{Log: n.log, States: n.states, Policy: n.policy, Audit: n.audit})
+	n.archives = notifications.NewArchives(notifications.ArchivesOptions{
+		Inboxes: n.inboxes, Devices: n.cursors, Visits: n.visits, Schedules: n.schedules, Records: records{n.audit, n.log}, Open: n.open, Eraser: n.log,
 	})
 	options := hub.Options{
 		Policy: n.policy, Backplane: n.log,
@@ -228,9 +270,41 @@ func (n *node) makeHubs(context.Context) (err error) {
 	if n.analytics, err = hub.NewAnalytics(options, n.s.MetricInterval); err != nil { //nolint:contextcheck // its methods have the context of their call
 		return err
 	}
-	options.Durable = &hub.Durable{Reader: n.log, Devices: n.cursors}
-	n.notifications, err = hub.NewNotifications(options, n.commands)
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	options.Durable = &hub.Durable{
+		Reader: n.log, Devices: n.cursors, Inboxes: n.inboxes, Catalogue: n.log, Visits: n.visits, Node: host + "/" + strconv.Itoa(os.Getpid()),
+	}
+	n.notifications, err = hub.NewNotifications(options, n.commands) //nolint:contextcheck // its methods have the context of their call
 	return err
+}
+
+// records finds what is kept about an id in two places.
+type records struct {
+	*persistence.Audit
+
+	log *persistence.Log
+}
+
+// Rejections implements notifications.Records.
+func (r records) Rejections(ctx context.Context, of, id string) ([]notifications.Rejection, error) {
+	return r.log.Rejections(ctx, of, id)
+}
+
+// open tells how far a connection of this node was sent.
+func (n *node) open(connectionID string) (notifications.Position, bool) {
+	return n.notifications.Sent(connectionID)
+}
+
+// followStates hands on what has changed about users.
+func (n *node) followStates(ctx context.Context) error {
+	return n.states.Follow(ctx, func(ctx context.Context, c notifications.Changed) {
+		if err := n.notifications.Change(ctx, c); err != nil && ctx.Err() == nil {
+			n.logger.WarnContext(ctx, "change of a user cannot be handed on", slog.Any("error", err))
+		}
+	})
 }
 
 // follow hands the log on until ctx ends.
@@ -270,7 +344,7 @@ func (n *node) listen(ctx context.Context) error {
 		handler http.Handler
 	}{
 		{&n.operators, "ops", n.s.Ops, n.opsHandler()},
-		{&n.public, "http", n.s.HTTP, n.whenReady(n.publicHandler())},
+		{&n.public, "http", n.s.HTTP, n.whenReady(n.publicHandler())}, //nolint:contextcheck // handlers have that of their request
 	} {
 		var config net.ListenConfig
 		socket, err := config.Listen(ctx, "tcp", l.addr)
@@ -311,10 +385,13 @@ func (n *node) publicHandler() http.Handler {
 		mux.Handle(path, door)
 		mux.Handle(path+"/", door)
 	}
-	mux.Handle("/v1/", connections.CrossOrigin(options, rest.NewHandler(rest.Options{
-		Commands: n.commands, Verifier: n.verifier, Protobuf: tidingsv1.CanonicalJSON, EventBytes: int(n.s.EventBytes),
+	api := connections.CrossOrigin(options, rest.NewHandler(rest.Options{
+		Commands: n.commands, Inboxes: n.inboxes, Archives: n.archives,
+		Verifier: n.verifier, Protobuf: tidingsv1.CanonicalJSON, EventBytes: int(n.s.EventBytes),
 		Logger: n.logger, TracerProvider: n.telemetry.Tracer,
-	})))
+	}))
+	mux.Handle("/v1/", api)
+	mux.Handle("/openapi.json", api)
 	if n.s.Dev {
 		n.developmentPages(mux)
 	}

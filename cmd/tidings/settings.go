@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -29,14 +30,15 @@ type settings struct {
 	Data string `name:"data" default:"data" placeholder:"DIR" help:"Where the embedded NATS server keeps the log. Default ${default}." group:"Log"`
 	Sync string `name:"sync" enum:",always,interval" default:"" help:"When the embedded log is flushed to the disk: always (before it acknowledges; survives a power failure; some 5 times slower) or interval (every 2 s; survives the death of the process). Default always, in development interval." group:"Log"`
 
-	NATS         string `name:"nats" placeholder:"URL" help:"An outside NATS server, at least 2.14.3, instead of the embedded one." group:"Log"`
-	NATSCreds    string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it." group:"Log"`
-	NATSToken    string `name:"nats-token" secret:"" help:"Token for it." group:"Log"`
-	NATSUser     string `name:"nats-user" help:"User for it." group:"Log"`
-	NATSPassword string `name:"nats-password" secret:"" help:"Password for it." group:"Log"`
-	NATSCA       string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)." group:"Log"`
-	NATSCert     string `name:"nats-cert" placeholder:"FILE" help:"Certificate to show it (PEM)." group:"Log"`
-	NATSKey      string `name:"nats-key" placeholder:"FILE" help:"Key of that certificate (PEM)." group:"Log"`
+	NATS            string `name:"nats" placeholder:"URL" help:"An outside NATS server, at least 2.14.3, instead of the embedded one." group:"Log"`
+	NATSCreds       string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it." group:"Log"`
+	NATSToken       string `name:"nats-token" secret:"" help:"Token for it." group:"Log"`
+	NATSUser        string `name:"nats-user" help:"User for it." group:"Log"`
+	NATSPassword    string `name:"nats-password" secret:"" help:"Password for it." group:"Log"`
+	NATSInboxPrefix string `name:"nats-inbox-prefix" placeholder:"PREFIX" help:"Where it sends answers to, for a user who may subscribe to nothing else. Default _INBOX." group:"Log"`
+	NATSCA          string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)." group:"Log"`
+	NATSCert        string `name:"nats-cert" placeholder:"FILE" help:"Certificate to show it (PEM)." group:"Log"`
+	NATSKey         string `name:"nats-key" placeholder:"FILE" help:"Key of that certificate (PEM)." group:"Log"`
 
 	NATSListen      string `name:"nats-listen" placeholder:"ADDR" help:"Where emitters connect to the embedded server. Default off, in development 127.0.0.1:4222." group:"Log"`
 	NATSListenToken string `name:"nats-listen-token" secret:"" help:"What they must present; needed on any address that is not loopback." group:"Log"`
@@ -47,6 +49,10 @@ type settings struct {
 	Replicas   int           `name:"replicas" default:"1" help:"How many servers of a NATS cluster keep the log." group:"Log"`
 	TailBytes  size          `name:"tail-bytes" default:"64MiB" help:"Memory for recent events." group:"Log"`
 	EventBytes size          `name:"event-bytes" default:"64KiB" help:"Bound of one event." group:"Log"`
+
+	EmitRate  float64 `name:"emit-rate" default:"0" help:"Events a second that one emitter may emit over HTTP and hubs. 0 = any number." group:"Emitters"`
+	EmitBurst int     `name:"emit-burst" default:"1000" help:"Events that it may emit at once." group:"Emitters"`
+	EmitQuota int     `name:"emit-quota" default:"0" help:"Events that it may emit on a day (UTC). 0 = any number." group:"Emitters"`
 
 	AuthSecret     string        `name:"auth-secret" secret:"" help:"Secret shared with the issuer of tokens (HS256, HS384, HS512), at least 32 bytes." group:"Identity"`
 	AuthSecretFile string        `name:"auth-secret-file" placeholder:"FILE" help:"A file that holds it." group:"Identity"`
@@ -117,10 +123,8 @@ func (s settings) validate() error {
 			return fmt.Errorf("%s: want more than 0, got %v", name, duration)
 		}
 	}
-	for _, name := range s.Transports {
-		if !slices.Contains(connections.Transports(), name) {
-			return fmt.Errorf("transport: want one of %s, got %q", strings.Join(connections.Transports(), ", "), name)
-		}
+	if err := cmp.Or(s.validateTransports(), s.validateEmitters()); err != nil {
+		return err
 	}
 	switch {
 	case s.ClientTimeout < 2*s.KeepAlive:
@@ -145,6 +149,27 @@ func (s settings) validate() error {
 		return errors.New("auth-issuers excludes the settings of a single issuer")
 	case !s.Dev && len(s.AuthIssuers) == 0 && !s.hasIssuer():
 		return errors.New("no way to verify tokens: set auth-secret-file, auth-key-file or auth-jwks (or dev, to try it out)")
+	}
+	return nil
+}
+
+func (s settings) validateTransports() error {
+	for _, name := range s.Transports {
+		if !slices.Contains(connections.Transports(), name) {
+			return fmt.Errorf("transport: want one of %s, got %q", strings.Join(connections.Transports(), ", "), name)
+		}
+	}
+	return nil
+}
+
+func (s settings) validateEmitters() error {
+	switch {
+	case s.EmitRate < 0:
+		return fmt.Errorf("emit-rate: want 0 or more, got %g", s.EmitRate)
+	case s.EmitQuota < 0:
+		return fmt.Errorf("emit-quota: want 0 or more, got %d", s.EmitQuota)
+	case s.EmitBurst < 1:
+		return fmt.Errorf("emit-burst: want at least 1, got %d", s.EmitBurst)
 	}
 	return nil
 }
@@ -214,6 +239,11 @@ func (s settings) log() persistence.Options {
 
 func (s settings) limits() notifications.Limits {
 	return notifications.Limits{EventBytes: int(s.EventBytes)}
+}
+
+// rates bound what one emitter may emit through this node.
+func (s settings) rates() *notifications.Rates {
+	return &notifications.Rates{PerSecond: s.EmitRate, Burst: s.EmitBurst, Quota: s.EmitQuota}
 }
 
 // size is a number of bytes, written as 65536, 64KiB, 10MiB or 2GiB.

@@ -59,9 +59,11 @@ func singles() map[string]single {
 			notifications.Event{Actions: []notifications.Action{{Label: "Track", Link: "/track"}, {Label: "Mute", Method: "Mute"}}},
 		},
 		"collapseKey": {&tidingsv1.Event{CollapseKey: "order-7"}, notifications.Event{CollapseKey: "order-7"}},
+		"recalls":     {&tidingsv1.Event{Recalls: "e-0"}, notifications.Event{Recalls: "e-0"}},
+		"replayOf":    {&tidingsv1.Event{ReplayOf: "notifications/41"}, notifications.Event{ReplayOf: "notifications/41"}},
 		"expiresAt":   {&tidingsv1.Event{ExpiresAt: timestamppb.New(later)}, notifications.Event{ExpiresAt: later}},
 		"ttl":         {&tidingsv1.Event{Ttl: new(2.5)}, notifications.Event{CreatedAt: now, ExpiresAt: now.Add(2500 * time.Millisecond)}},
-		"notBefore":   {&tidingsv1.Event{NotBefore: timestamppb.New(later)}, notifications.Event{NotBefore: later}},
+		"notBefore":   {&tidingsv1.Event{NotBefore: timestamppb.New(created)}, notifications.Event{NotBefore: created}},
 		"membersAt":   {&tidingsv1.Event{MembersAt: "read"}, notifications.Event{MembersAt: notifications.Read}},
 		"tracestate":  {&tidingsv1.Event{Tracestate: traceState}, notifications.Event{TraceState: traceState}},
 	}
@@ -85,7 +87,7 @@ func full(tb testing.TB) (*tidingsv1.Event, notifications.Event) {
 		Title: "Schönes <b>\n", Body: "on its way", Data: json.RawMessage(`{"lines":["a",1.5,null],"order":7,"paid":true}`),
 		Severity: notifications.Critical, Link: "/orders/7?a=1&b=2",
 		Actions:     []notifications.Action{{Label: "Track", Link: "/track"}, {Label: "Mute", Method: "Mute"}},
-		CollapseKey: "order-7", ExpiresAt: later, NotBefore: later, MembersAt: notifications.Read, CreatedAt: created,
+		CollapseKey: "order-7", Recalls: "e-0", ReplayOf: "notifications/41", ExpiresAt: later, NotBefore: created, MembersAt: notifications.Read, CreatedAt: created,
 		TraceParent: traceParent, TraceState: traceState,
 	}
 }
@@ -222,8 +224,9 @@ func TestFieldsAreTheSame(t *testing.T) {
 func jsonNames(of reflect.Type, readOnly ...string) []string {
 	all := readOnly
 	for field := range of.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		all = append(all, name)
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			all = append(all, name)
+		}
 	}
 	slices.Sort(all)
 	return all

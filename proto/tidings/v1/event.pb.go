@@ -101,7 +101,8 @@ type Event struct {
 	// What a person can do about it, in the order shown; at most 10.
 	Actions []*Action `protobuf:"bytes,16,rep,name=actions,proto3" json:"actions,omitempty"`
 	// A later event with the same key replaces an unread earlier one, in the
-	// feed and on replay; at most 128 bytes. Absent = it replaces nothing.
+	// feed and on replay; at most 128 bytes. It means nothing beside recalls.
+	// Absent = it replaces nothing.
 	CollapseKey string `protobuf:"bytes,17,opt,name=collapse_key,json=collapseKey,proto3" json:"collapse_key,omitempty"`
 	// Neither delivered nor replayed from then on; cut to milliseconds. Excludes
 	// ttl. Absent = never.
@@ -110,7 +111,8 @@ type Event struct {
 	// years), fractions allowed. Excludes expires_at. Absent = never; 0 is an
 	// error, not an absence.
 	Ttl *float64 `protobuf:"fixed64,19,opt,name=ttl,proto3,oneof" json:"ttl,omitempty"`
-	// Not delivered before that time; cut to milliseconds. Absent = at once.
+	// Not delivered before that time; cut to milliseconds. What reaches the log
+	// before that time, past the doors, is rejected. Absent = at once.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// Whose membership of a role or a group counts: "emit" = whoever was a
 	// member when it was emitted (alerts), "read" = whoever is one when reading
@@ -118,7 +120,16 @@ type Event struct {
 	MembersAt string `protobuf:"bytes,21,opt,name=members_at,json=membersAt,proto3" json:"members_at,omitempty"`
 	// The "tracestate" that belongs to traceparent, at most 512 bytes; a longer
 	// one is dropped. Absent = none.
-	Tracestate    string `protobuf:"bytes,22,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
+	Tracestate string `protobuf:"bytes,22,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
+	// The id of an event for the same recipient that this one takes back: a replay
+	// leaves that one out, and clients that have it are told to drop it. At most
+	// 128 bytes; an id that no earlier event has takes back nothing. With it, an
+	// absent type is "notification.recalled" and an absent target
+	// "NotificationRecalled". Absent = it takes back nothing.
+	Recalls string `protobuf:"bytes,23,opt,name=recalls,proto3" json:"recalls,omitempty"`
+	// The place of the event that this one repeats, as the hub, a slash and the
+	// position: "notifications/41"; at most 400 bytes. Absent = it repeats none.
+	ReplayOf      string `protobuf:"bytes,24,opt,name=replay_of,json=replayOf,proto3" json:"replay_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +297,20 @@ func (x *Event) GetTracestate() string {
 	return ""
 }
 
+func (x *Event) GetRecalls() string {
+	if x != nil {
+		return x.Recalls
+	}
+	return ""
+}
+
+func (x *Event) GetReplayOf() string {
+	if x != nil {
+		return x.ReplayOf
+	}
+	return ""
+}
+
 // Action is something a person can do about an event.
 type Action struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -355,7 +380,7 @@ var File_tidings_v1_event_proto protoreflect.FileDescriptor
 const file_tidings_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/event.proto\x12\n" +
-	"tidings.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x05\n" +
+	"tidings.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x05\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x12\n" +
@@ -382,7 +407,9 @@ const file_tidings_v1_event_proto_rawDesc = "" +
 	"members_at\x18\x15 \x01(\tR\tmembersAt\x12\x1e\n" +
 	"\n" +
 	"tracestate\x18\x16 \x01(\tR\n" +
-	"tracestateB\x06\n" +
+	"tracestate\x12\x18\n" +
+	"\arecalls\x18\x17 \x01(\tR\arecalls\x12\x1b\n" +
+	"\treplay_of\x18\x18 \x01(\tR\breplayOfB\x06\n" +
 	"\x04_ttlR\bpositionR\x06cursorR\breplayedR\vspecversion\"J\n" +
 	"\x06Action\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x12\n" +
