@@ -1,8 +1,9 @@
 // The demo page of a development server. Everything is started here:
 //
-//   sign in ─ Session ─┬─ Connection /hubs/notifications ─ Inbox ─┬─ bell, feed
-//                      │                                          ├─ toasts
-//                      │                                          └─ Acks, under the hood
+//   sign in ─ Session ─┬─ Connection /hubs/notifications ─┬─ Inbox ─ bell, feed
+//                      │                                  ├─ Preferences ─ mute menu, settings
+//                      │                                  ├─ toasts
+//                      │                                  └─ Acks, under the hood
 //                      └─ Connection /hubs/analytics ─ metric cards
 //
 // Whoever switches the user gets a new page: nothing of the last one is left.
@@ -14,15 +15,23 @@ import { device } from "./device.js";
 import { $, copy, say } from "./dom.js";
 import { offerDrop } from "./drop.js";
 import { offerForm } from "./emit.js";
+import { Emitted } from "./emitted.js";
 import { showFeed } from "./feed.js";
+import { offerFilters } from "./filterbar.js";
 import { Groups } from "./groups.js";
+import { Heard } from "./heard.js";
 import { hood } from "./hood.js";
-import { Inbox } from "./inbox.js";
+import { Inbox, readChanged } from "./inbox.js";
 import { showMetrics } from "./metrics.js";
+import { MuteMenu } from "./mutemenu.js";
 import { read } from "./notification.js";
+import { Preferences } from "./preferences.js";
+import { showScheduled } from "./scheduled.js";
 import { people, Session } from "./session.js";
+import { offerSettings } from "./settings.js";
 import { showState } from "./state.js";
 import { tab } from "./storage.js";
+import { takeBack, whyNot } from "./takeback.js";
 import { offerThemes } from "./theme.js";
 import { Toasts } from "./toasts.js";
 
@@ -83,17 +92,19 @@ function leave(problem = "") {
 async function signedIn(user, all) {
   const here = await device();
   const session = new Session(user);
-  const inbox = new Inbox(user.id);
+  const ask = (method, ...args) => notifications.connection.invoke(method, ...args);
+  const [inbox, preferences, emitted] = [new Inbox(ask), new Preferences(ask), new Emitted(user.id)];
   $("sign-in").hidden = true;
   $("hub").hidden = false;
   greet(user);
 
-  const notifications = listen(session, inbox, here);
+  const notifications = listen(session, { inbox, preferences, heard: new Heard(user.id), emitted }, here);
   const groups = new Groups(notifications.connection, user);
   const metrics = showMetrics(session);
   showState(notifications.connection);
-  showFeed(inbox);
-  offerForm(notifications.connection, all, groups.names);
+  showInbox(inbox, { preferences, emitted, session });
+  offerForm(notifications.connection, user, { people: all, groups: groups.names, emitted });
+  showScheduled(emitted, session);
   notifications.tell(new Toasts(hangBell(inbox)), offerDrop([notifications.connection, metrics]));
 
   $("sign-out").addEventListener("click", async () => {
@@ -108,6 +119,16 @@ async function signedIn(user, all) {
   metrics.start();
 }
 
+function showInbox(inbox, { preferences, emitted, session }) {
+  const menu = new MuteMenu(preferences);
+  // Others may take things back, too, but the page does not know what they emitted.
+  const mayRecall = (item) => emitted.has(item) || session.user.roles.includes("admin");
+  const recall = ({ id }) => takeBack(session, id).catch((error) => say($("feed-problem"), whyNot(error)));
+  showFeed(inbox, { mark: (kind, item) => inbox.mark(kind, item), mute: (item, element) => menu.toggle(item, element), recall }, mayRecall);
+  offerFilters(inbox);
+  offerSettings(preferences);
+}
+
 function greet(user) {
   $("hello-title").textContent = `Hello, ${user.name.split(" ")[0]}`;
   $("me-name").textContent = user.name;
@@ -117,10 +138,10 @@ function greet(user) {
 const initials = (name) => name.split(/\s+/).map((part) => part[0]).join("").slice(0, 2);
 
 /**
- * The connection of the inbox. What comes is shown at once; kept over a reload
- * and then acknowledged a moment later. Whatever happens in between is replayed.
+ * The connection of the inbox. What comes is shown at once, and acknowledged a
+ * moment later. Whatever happens in between is replayed.
  */
-function listen(session, inbox, { id }) {
+function listen(session, { inbox, preferences, heard, emitted }, { id }) {
   const acks = new Acks((cursor) => connection.invoke("Ack", cursor));
   let toasts;
   let drop;
@@ -131,19 +152,24 @@ function listen(session, inbox, { id }) {
   const keep = () => {
     clearTimeout(timer);
     timer = 0;
-    inbox.keep();
     if (!newest) return;
+    heard.keep();
     acks.push(newest).then(() => hood.acked(acks.acked));
     newest = "";
   };
-  const receive = (n) => {
-    const item = read(n ?? {});
-    if (inbox.add(item)) toasts.add(item);
+  const took = (item) => {
     if (item.replayed) hood.replayed(++replayed);
     hood.heard(item);
     drop.heard(item);
     newest = item.cursor;
     timer ||= setTimeout(keep, KEEP_AFTER_MS);
+  };
+  const receive = (n) => {
+    const item = read(n ?? {});
+    inbox.hear(item);
+    if (heard.add(item)) toasts.add(item);
+    emitted.over(item.id);
+    took(item);
   };
   const connection = new Connection(`/hubs/notifications?device=${encodeURIComponent(id)}`, session, {
     Connected: (connectionId) => hood.connection(String(connectionId)),
@@ -157,10 +183,26 @@ function listen(session, inbox, { id }) {
       }
     },
     ReceiveNotification: receive,
+    NotificationRecalled: (n) => {
+      const item = read(n ?? {});
+      inbox.recalled(item.recalls);
+      toasts.recalled(item.recalls);
+      took(item);
+    },
+    InboxChanged: (message) => {
+      const changed = readChanged(message);
+      inbox.changed(changed);
+      if (changed.changes.some(({ kind }) => kind === "preferences" || kind === "reload")) preferences.load();
+    },
   });
 
+  connection.addEventListener("state", () => {
+    if (connection.state.name !== "live") return;
+    inbox.connected();
+    preferences.connected();
+  });
   hood.device(id);
-  inbox.addEventListener("change", () => { timer ||= setTimeout(keep, KEEP_AFTER_MS); });
+  inbox.addEventListener("change", () => hood.inbox(inbox.version));
   window.addEventListener("pagehide", keep);
   return {
     connection,

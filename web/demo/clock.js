@@ -25,5 +25,12 @@ export function ago(time) {
   return step ? relative.format(-Math.floor(age / step[1]), step[0]) : "just now";
 }
 
+/** "in 9 sec.", "in 3 hr.", "now". */
+export function until(time) {
+  const left = time - now();
+  const [unit, ms] = STEPS.find(([, size]) => left >= size) ?? ["second", 1000];
+  return left > 0 ? relative.format(Math.max(Math.round(left / ms), 1), unit) : "now";
+}
+
 /** The whole date and time. */
 export const date = (time) => exact.format(time);

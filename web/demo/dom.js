@@ -30,6 +30,15 @@ export function chip(icon, text) {
   return element;
 }
 
+/** Brings the children of a list into order. What is in its place is not touched, and keeps the focus. */
+export function arrange(list, elements) {
+  let next = list.firstElementChild;
+  for (const element of elements) {
+    if (element === next) next = next.nextElementSibling;
+    else list.insertBefore(element, next);
+  }
+}
+
 /** "1 event", "12 events". */
 export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 

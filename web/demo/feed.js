@@ -1,50 +1,72 @@
-// The feed: everything this tab was told, newest first.
+// The feed: what the inbox shows, newest first.
 
-import { $, chip, clip, copy, setIcon, spoken } from "./dom.js";
-import { ago, date } from "./clock.js";
+import { $, arrange, say } from "./dom.js";
+import { makeItem, showItem, showTime } from "./item.js";
 
-const PAGE = 50;
 const REFRESH_MS = 30_000;
-/** A text longer than this, or with more lines, is folded. */
-const LONG = 280;
-const LONG_LINES = 4;
+/** What is further down than this is loaded before somebody gets there. */
+const AHEAD = "400px";
 
-export function showFeed(inbox) {
+const EMPTY = {
+  inbox: ["Nothing yet", "What is sent to you, your roles, your groups or everyone appears here. What you miss while you are away, too."],
+  unread: ["All read", "There is nothing here that you have not read."],
+  read: ["Nothing read", "What you have read appears here."],
+  archived: ["The archive is empty", "What you archive appears here."],
+  all: ["Nothing yet", "Everything appears here, archived or not."],
+};
+
+/** acts: {mark, mute, recall}, see item.js. mayRecall(item) tells whether to offer that. */
+export function showFeed(inbox, acts, mayRecall) {
   const list = $("feed-list");
   const shown = new Map(); // item → element
-  let limit = PAGE;
 
   // Elements stay where they are while what is around them changes: focus and
   // unfolded parts must not be lost to an arrival.
   const show = () => {
-    const items = inbox.items.slice(0, limit);
-    const wanted = new Set(items);
+    const wanted = new Set(inbox.items);
+    const focused = inFocus(list);
     for (const [item, element] of shown) {
       if (wanted.has(item)) continue;
       element.remove();
       shown.delete(item);
     }
-    let next = list.firstElementChild;
-    for (const item of items) {
-      const element = shown.get(item) ?? make(item, inbox);
+    arrange(list, inbox.items.map((item) => {
+      const element = shown.get(item) ?? makeItem(item, acts);
       shown.set(item, element);
-      if (element === next) next = element.nextElementSibling;
-      else list.insertBefore(element, next);
-      showRead(element, item);
-    }
-    const more = inbox.items.length - items.length;
-    $("feed-more").hidden = more === 0;
-    $("feed-more").textContent = `Load more (${more})`;
-    $("feed-empty").hidden = items.length > 0;
-    $("read-all").disabled = inbox.unread === 0;
+      showItem(element, item, mayRecall(item));
+      return element;
+    }));
+    if (focused && !focused.element.isConnected) focusNear(list, focused);
+    showRest();
   };
+  const showRest = () => {
+    const { items, counts, filter, more, loading, loaded, problem, failure } = inbox;
+    const filtered = filter.severity || filter.type;
+    $("feed-empty").hidden = items.length > 0;
+    const [title, text] = loaded ? EMPTY[filter.view] : ["One moment", "The server is asked for your inbox."];
+    say($("empty-title"), loaded && filtered ? "Nothing of that kind" : title);
+    say($("empty-text"), loaded && filtered ? "Another filter may show more." : text);
+    $("read-all").disabled = counts.unread === 0 || items.length === 0;
+    list.ariaBusy = String(loading);
+    say($("feed-problem"), problem || failure);
+    const older = $("feed-more");
+    older.hidden = !more && !failure;
+    say(older, loading ? "Loading…" : failure ? "Try again" : "Load more");
+    observer.unobserve(older);
+    if (more && !loading && !failure) observer.observe(older); // tells at once if it is in sight
+  };
+  const older = async () => {
+    const first = inbox.items.length;
+    const byHand = document.activeElement === $("feed-more");
+    await inbox.older();
+    if (byHand) list.children[first]?.querySelector("button:not([hidden])")?.focus();
+  };
+  const observer = new IntersectionObserver(
+    (entries) => entries.some(({ isIntersecting }) => isIntersecting) && older(),
+    { root: $("feed-scroll"), rootMargin: AHEAD },
+  );
 
-  $("feed-more").addEventListener("click", () => {
-    const first = limit;
-    limit += PAGE;
-    show();
-    list.children[first]?.querySelector(".item-read").focus();
-  });
+  $("feed-more").addEventListener("click", older);
   $("read-all").addEventListener("click", () => {
     inbox.readAll();
     $("feed-title").focus(); // the button is of no use any more
@@ -54,86 +76,17 @@ export function showFeed(inbox) {
   show();
 }
 
-function make(item, inbox) {
-  const element = copy("t-item");
-  const part = (name) => element.querySelector(`.item-${name}`);
-  element.dataset.id = item.id;
-  element.dataset.severity = item.severity;
-  setIcon(element, item.severity);
-  part("icon").append(spoken(item.severityName));
-  part("title").textContent = item.title;
-  showTime(element, item);
-  showBody(part("body"), part("unfold"), item.body);
-  part("chips").append(...chips(item));
-  part("links").append(...item.links.map(anchor));
-  part("data").hidden = !item.data;
-  const data = part("data").querySelector("pre");
-  data.textContent = item.data;
-  data.setAttribute("aria-label", `Data of ${clip(item.title)}`);
-  part("read").addEventListener("click", () => inbox.mark(item, !item.unread));
-  return element;
+/** What has the focus in the list: its item, where that is, and the name of the control. */
+function inFocus(list) {
+  const control = document.activeElement;
+  const element = control?.closest(".item");
+  if (!element || !list.contains(element)) return null;
+  return { element, at: [...list.children].indexOf(element), control: control.classList[0] };
 }
 
-function showTime(element, item) {
-  const time = element.querySelector("time");
-  if (item.createdAt === null) return;
-  time.dateTime = new Date(item.createdAt).toISOString();
-  time.title = date(item.createdAt);
-  time.textContent = ago(item.createdAt);
-}
-
-function showBody(body, unfold, text) {
-  const long = text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
-  body.hidden = !text;
-  body.textContent = text;
-  body.classList.toggle("folded", long);
-  unfold.hidden = !long;
-  unfold.addEventListener("click", () => {
-    const folded = body.classList.toggle("folded");
-    body.classList.toggle("unfolded", !folded);
-    body.tabIndex = folded ? -1 : 0; // it scrolls
-    unfold.setAttribute("aria-expanded", String(!folded));
-    unfold.textContent = folded ? "Show all" : "Show less";
-  });
-}
-
-function chips(item) {
-  const all = [chip(item.recipient.kind, item.recipient.name)];
-  if (item.replayed) {
-    const replayed = chip("replay", "Replayed");
-    replayed.classList.add("replayed");
-    replayed.title = "You were away when it was sent; the log had it.";
-    all.push(replayed);
-  }
-  if (item.type && item.type !== "notification" && item.type !== item.title) all.push(plain(item.type));
-  if (item.source) all.push(plain(`from ${item.source}`));
-  return all;
-}
-
-function plain(text) {
-  const element = document.createElement("li");
-  element.className = "chip plain";
-  element.textContent = clip(text);
-  element.title = text;
-  return element;
-}
-
-function anchor({ label, href }) {
-  const element = document.createElement("a");
-  element.className = "button small";
-  element.href = href;
-  element.target = "_blank";
-  element.rel = "noopener noreferrer";
-  element.textContent = clip(label);
-  element.append(spoken(" (opens a new tab)"));
-  return element;
-}
-
-function showRead(element, item) {
-  const button = element.querySelector(".item-read");
-  element.toggleAttribute("data-unread", item.unread);
-  const label = item.unread ? `Unread. Mark as read: ${clip(item.title)}` : `Read. Mark as unread: ${clip(item.title)}`;
-  if (button.getAttribute("aria-label") === label) return;
-  button.setAttribute("aria-label", label);
-  button.title = item.unread ? "Mark as read" : "Mark as unread";
+/** When an item goes away, the same control of its neighbour has the focus. */
+function focusNear(list, { at, control }) {
+  const near = list.children[Math.min(at, list.children.length - 1)];
+  const same = near?.querySelector(`.${control}:not([hidden])`);
+  (same ?? $("feed-title")).focus();
 }

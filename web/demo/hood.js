@@ -17,6 +17,7 @@ export const hood = {
   device: (id) => show("device", shorten(id), id),
   cursor: (cursor) => show("cursor", shorten(cursor), cursor),
   acked: (cursor) => show("acked", shorten(cursor), cursor),
+  inbox: ({ position, state }) => show("inbox", position || state ? `position ${position}, change ${state}` : ""),
   replayed: (n) => show("replayed", count(n, "event")),
   /** Positions of a new log begin again, so the latest counts, not the highest. */
   heard: (item) => {

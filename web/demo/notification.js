@@ -2,6 +2,7 @@
 // it is trusted to have the form it should have.
 
 const SEVERITIES = { info: "Info", success: "Success", warning: "Warning", critical: "Critical" };
+const STATES = ["unseen", "seen", "read", "archived"];
 const KINDS = {
   user: () => "Just you",
   role: (key) => `Role ${key}`,
@@ -26,9 +27,14 @@ export function read(n) {
     data: n.data === undefined ? "" : JSON.stringify(n.data, null, 2),
     links: links(n),
     collapseKey: text(n.collapseKey),
+    recalls: text(n.recalls), // the id of what it takes back
     createdAt: time(text(n.createdAt)), // milliseconds, or null
+    expiresAt: time(text(n.expiresAt)),
     trace: trace(text(n.traceparent)),
-    unread: true,
+    state: STATES.includes(n.state) ? n.state : "unseen", // what has just come says none
+    beneath: "", // of what is archived: what it was before, if that is known
+    muted: n.muted === true,
+    passing: false, // it came for a group of this connection, and no inbox has it
   };
 }
 

@@ -34,6 +34,12 @@ export class Toasts {
     else this.#calm.add(item);
   }
 
+  /** What was taken back is not told any more. */
+  recalled(id) {
+    this.#calm.recalled(id);
+    this.#urgent.recalled(id);
+  }
+
   #clear() {
     this.#calm.clear();
     this.#urgent.clear();
@@ -97,7 +103,9 @@ class Stack {
     this.#recent = this.#recent.filter(({ at }) => now - at < WINDOW_MS);
     this.#recent.push({ item, at: now, element: null });
     if (this.#recent.length > MOST) return this.#begin(now);
-    this.#recent.at(-1).element = this.#show(item.severity, item.severityName, clip(item.title), clip(item.body));
+    const element = this.#show(item.severity, item.severityName, clip(item.title), clip(item.body));
+    element.dataset.id = item.id;
+    this.#recent.at(-1).element = element;
   }
 
   /** The toasts of the window make room for one that counts them. */
@@ -176,6 +184,11 @@ class Stack {
   dismissNewest() {
     const [newest] = [...this.#toasts.keys()].slice(-1);
     return newest ? this.dismiss(newest) : false;
+  }
+
+  /** A burst keeps its count: it says what has come. */
+  recalled(id) {
+    for (const element of [...this.#toasts.keys()]) if (element.dataset.id === id) this.dismiss(element);
   }
 
   clear() {

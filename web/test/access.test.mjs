@@ -19,7 +19,7 @@ const EVENTS = [
   { recipient: "user/ann", severity: "critical", title: "Payments are failing", body: "37 of the last 40 card payments were declined by the gateway.", type: "payment.failing", actions: [{ label: "Status page", link: "https://status.example.com" }] },
 ];
 
-describe("demo page, for everybody", { timeout: 240_000 }, () => {
+describe("demo page, for everybody", { timeout: 600_000 }, () => {
   const on = stage();
 
   async function somebody(options) {
@@ -65,6 +65,22 @@ describe("demo page, for everybody", { timeout: 240_000 }, () => {
       await ann.page.locator("#feed-scroll").evaluate((e) => { e.scrollTop = 0; });
       await ann.page.mouse.move(0, 0);
       await ann.screenshot(`page-${colorScheme}`);
+
+      await ann.emit({ title: "Stand-up", when: "3600", expires: "3600", collapse: "stand-up" });
+      await ann.page.locator("#scheduled .row").waitFor();
+      await ann.press("Order 4127 has been shipped", "Mute");
+      await accessible(ann);
+      await ann.screenshot(`mute-${colorScheme}`);
+      await ann.page.getByRole("button", { name: "For ever" }).click();
+      await ann.item("Order 4127 has been shipped").locator(".chip", { hasText: "Muted" }).waitFor();
+      await accessible(ann);
+      await ann.settings();
+      await ann.page.locator("#quiet").getByLabel("No alerts at certain hours").check();
+      await ann.page.locator("#quiet-zone").fill("Mars");
+      await ann.page.locator("#quiet").getByRole("button", { name: "Save" }).click();
+      await ann.page.getByText("Want a time zone").waitFor();
+      await accessible(ann);
+      await ann.screenshot(`settings-${colorScheme}`);
     });
 
     test(`in trouble, ${colorScheme}`, async () => {
@@ -95,6 +111,17 @@ describe("demo page, for everybody", { timeout: 240_000 }, () => {
       await ann.feed();
       await eventually(async () => assert.deepEqual(await beyond(ann.page), []));
       if (width === 390) await ann.screenshot("feed-390");
+      await ann.press("Disk of db-2 is 91 % full", "Mute");
+      await eventually(async () => assert.deepEqual(await beyond(ann.page), []));
+      await ann.settings();
+      await ann.page.locator("#quiet").getByLabel("No alerts at certain hours").check();
+      await eventually(async () => assert.deepEqual(await beyond(ann.page), []));
+      if (width === 390) await ann.screenshot("settings-390");
+      await ann.page.locator("#feed-close").click();
+      await ann.emit({ title: "T".repeat(200), when: "at", at: "2030-01-01T10:00", expires: "60", collapse: "k" });
+      await ann.emit({ title: "T".repeat(200), when: "3600" });
+      await ann.page.locator("#scheduled .row").waitFor();
+      await eventually(async () => assert.deepEqual(await beyond(ann.page), []));
     });
   }
 

@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { after, afterEach, before, beforeEach } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { startServer, token } from "./server.mjs";
+import { publish, startServer, token } from "./server.mjs";
 
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -22,8 +22,9 @@ const launch = () => chromium.launch({
 
 /**
  * What the tests of one file have in common, called inside of their describe: a
- * server, a token of an admin (root), and people, each with a browser of their
- * own, who leave after the test and must have had nothing to complain of.
+ * server for each test, for inboxes are kept there, a token of an admin (root),
+ * and people, each with a browser of their own, who leave after the test and
+ * must have had nothing to complain of.
  */
 export function stage() {
   const on = {
@@ -33,23 +34,35 @@ export function stage() {
       on.people.push(one);
       return one;
     },
+    /** Somebody with a browser of their own, signed in. */
+    async comes(name, options) {
+      const one = await on.person(options);
+      return (await one.open()).signIn(name);
+    },
+    /** Somebody with two tabs. Each is a device of its own. */
+    async twice(name, options) {
+      const one = await on.person(options);
+      const tabs = [await one.open(), await one.open()];
+      for (const tab of tabs) await tab.signIn(name);
+      return tabs;
+    },
+    /** An event of root's. */
+    send: (recipient, title, rest = {}) => publish(on.server, on.root, { recipient, title, ...rest }),
+    /** Several for one recipient, in order. */
+    sendAll: (recipient, titles) => publish(on.server, on.root, titles.map((title) => ({ recipient, title }))),
   };
   let browser;
-  before(async () => {
+  before(async () => { browser = await launch(); });
+  after(() => browser?.close());
+  beforeEach(async () => {
+    on.people.length = 0;
     on.server = await startServer();
     on.root = token(on.server.data, "root", ["admin"]);
-    browser = await launch();
   });
-  after(async () => {
-    await browser?.close();
-    await on.server?.stop();
-  });
-  beforeEach(() => { on.people.length = 0; });
   afterEach(async () => {
-    for (const one of on.people) {
-      await one.close();
-      assert.deepEqual(one.complaints, []);
-    }
+    for (const one of on.people) await one.close();
+    await on.server.stop();
+    for (const { complaints } of on.people) assert.deepEqual(complaints, []);
   });
   return on;
 }
@@ -65,6 +78,11 @@ async function person(browser, server, options = {}) {
   const complaints = [];
   await context.exposeBinding("complain", (_, text) => complaints.push(text));
   await context.addInitScript(() => {
+    window.toasted = []; // the titles of all toasts there ever were
+    const toasts = ({ addedNodes }) => [...addedNodes].filter((node) => node.matches?.(".toast"));
+    new MutationObserver((changes) => {
+      for (const toast of changes.flatMap(toasts)) window.toasted.push(toast.querySelector(".toast-title").textContent);
+    }).observe(document, { childList: true, subtree: true });
     document.addEventListener("securitypolicyviolation", (e) => window.complain(`CSP ${e.violatedDirective}: ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
   });
   const open = async () => {
@@ -117,9 +135,52 @@ export class Demo {
     return this.titles();
   }
 
-  /** to: Myself, A person, A role, A group, Everyone. */
-  async emit({ to = "Myself", key, title, body, severity, times }) {
+  /** Waits until the feed shows these, newest first; "• " stands before what is unread. */
+  shows(...want) {
+    return eventually(async () => {
+      const items = await this.page.locator(".item").evaluateAll((all) => all.map((e) => (e.hasAttribute("data-unread") ? "• " : "") + e.querySelector(".item-title").textContent));
+      assert.deepEqual(items, want);
+    });
+  }
+
+  /** Chooses what the feed shows: Inbox, Unread, Read, Archived, Everything. */
+  async view(name) {
+    await this.page.locator("#filter-view").selectOption({ label: name });
+  }
+
+  /** The toast of that title, while it is there. */
+  toast(title) {
+    return this.page.locator(".toast", { hasText: title });
+  }
+
+  /** Waits until there was a toast for each of these, and returns the titles of all there were. */
+  async toasted(...titles) {
+    return eventually(async () => {
+      const all = await this.page.evaluate(() => window.toasted);
+      for (const title of titles) assert.ok(all.includes(title), `no toast for ${title} among ${all}`);
+      return all;
+    });
+  }
+
+  /** Opens the settings of alerts. */
+  async settings() {
+    await this.feed();
+    await this.page.getByRole("button", { name: "Mutes and quiet hours" }).click();
+  }
+
+  /** Presses a button of an item: Mark as read, Archive, Mute, Recall and so on. */
+  async press(title, button) {
+    await this.item(title).getByRole("button", { name: new RegExp(`(^|\\. )${button}: `) }).click();
+  }
+
+  /** to: Myself, A person, A role, A group, Everyone. fields: of the parts that are folded, by their ids. */
+  async emit({ to = "Myself", key, title, body, severity, times, ...fields }) {
     const form = this.page.locator("#emit");
+    for (const [id, value] of Object.entries(fields)) {
+      const field = this.page.locator(`#${id}`);
+      await field.evaluate((e) => { e.closest("details").open = true; });
+      await (await field.evaluate((e) => e.tagName === "SELECT") ? field.selectOption(value) : field.fill(value));
+    }
     await form.getByRole("radio", { name: to }).check({ force: true });
     if (key) await this.page.locator("#key").fill(key);
     await form.getByRole("textbox", { name: "Title" }).fill(title);
@@ -129,9 +190,10 @@ export class Demo {
     await form.getByRole("button", { name: "Send" }).click();
   }
 
-  /** The accessible name of the bell. */
-  bell() {
-    return this.page.locator("#bell").getAttribute("aria-label");
+  /** Waits until the bell says so, and, if it is given, how much is new. */
+  async bell(name, isNew) {
+    await this.page.locator(`#bell[aria-label="Notifications, ${name}"]`).waitFor({ state: "attached" });
+    if (isNew !== undefined) await eventually(async () => assert.equal(await this.page.locator("#bell-new").textContent(), isNew));
   }
 
   async screenshot(name) {

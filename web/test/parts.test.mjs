@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Acks } from "../demo/acks.js";
-import { ago, learn } from "../demo/clock.js";
-import { Inbox } from "../demo/inbox.js";
+import { ago, learn, until } from "../demo/clock.js";
 import { read, recipient, safeLink } from "../demo/notification.js";
 import { traceparent } from "../demo/trace.js";
-import { words } from "../demo/words.js";
+import { fault, words } from "../demo/words.js";
 
 const BASE = "https://tidings.example/page";
 
@@ -64,23 +63,12 @@ test("errors are told in words", () => {
   assert.match(words("WebSocket is not in the OPEN state", "send"), /offline/);
 });
 
-test("the inbox takes everything once, and replaces what is collapsed", async () => {
-  const inbox = new Inbox("ann");
-  let changes = 0;
-  inbox.addEventListener("change", () => changes++);
-  const item = (id, collapseKey = "") => read({ id, title: id, collapseKey, recipient: "user/ann" });
-  assert.equal(inbox.add(item("a")), true);
-  assert.equal(inbox.add(item("a")), false);
-  inbox.add(item("b", "k"));
-  inbox.add(item("c", "k"));
-  inbox.mark(inbox.items[0], false);
-  inbox.add(item("d", "k"));
-  assert.deepEqual(inbox.items.map(({ id }) => id), ["d", "c", "a"], "what is read stays");
-  assert.equal(inbox.unread, 2);
-  assert.equal(changes, 1, "what the person did is told at once");
-  await new Promise((resolve) => { inbox.addEventListener("change", resolve, { once: true }); });
-  assert.equal(changes, 2, "what came in one go is told together");
-  assert.equal(inbox.add(item("b")), false, "what was replaced does not come back");
+test("a fault names its field", () => {
+  const of = (text) => fault(new Error(`An unexpected error occurred invoking 'X' on the server. HubException: ${text}`));
+  assert.deepEqual(of('invalid request: quietHours.zone: want a time zone such as "Europe/Berlin", got "x"'), { field: "quietHours.zone", reason: 'Want a time zone such as "Europe/Berlin", got "x".' });
+  assert.deepEqual(of("invalid event: notBefore: has passed already; leave it out to emit at once"), { field: "notBefore", reason: "Has passed already; leave it out to emit at once." });
+  assert.deepEqual(of("invalid request: mutes[3]: wants either a type or a group"), { field: "mutes[3]", reason: "Wants either a type or a group." });
+  for (const text of ["The log is not available. Try again.", "invalid event: has 70000 bytes, at most 65536 are allowed"]) assert.equal(of(text), null);
 });
 
 test("one acknowledgement at a time, always the newest", async () => {
@@ -111,6 +99,8 @@ test("ages are by the server's clock", () => {
   assert.equal(ago(now - 25 * 3_600_000), "yesterday");
   learn(new Date(now + 7_260_000).toUTCString(), now, now);
   assert.equal(ago(now), "2 hr. ago");
+  assert.equal(until(now + 7_260_000 + 5 * 60_000), "in 5 min.");
+  assert.equal(until(now), "now");
   learn("no date", now, now);
   learn(new Date(now).toUTCString(), now, now);
   assert.equal(ago(now), "just now");

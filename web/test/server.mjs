@@ -71,6 +71,7 @@ export async function startServer({ args = [], data, http = "127.0.0.1:0", ops =
         child.kill("SIGTERM");
         const code = await within(STOP_WITHIN, exited, "the server did not stop in time");
         removeData();
+        process.removeListener("exit", removeData);
         return code;
       },
       async kill9() {
@@ -119,7 +120,7 @@ export function token(data, user, roles = []) {
  * Emits one event, or an array of up to 1,000 in order, over HTTP.
  *
  * @param {Server} server  @param {string} bearer  @param {object|object[]} events  each with a recipient
- * @returns {Promise<{id: string, position: number}|{id: string, position: number}[]>} once they are stored
+ * @returns {Promise<{id: string, position: number}|{id: string, position: number}[]>} once they are stored, or scheduled
  */
 export async function publish(server, bearer, events) {
   const response = await fetch(`${server.url}/v1/notifications`, {
@@ -127,6 +128,6 @@ export async function publish(server, bearer, events) {
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${bearer}` },
     body: JSON.stringify(events),
   });
-  if (response.status !== 200) throw new Error(`publish: ${response.status} ${await response.text()}`);
+  if (response.status !== 200 && response.status !== 202) throw new Error(`publish: ${response.status} ${await response.text()}`);
   return response.json();
 }
