@@ -364,7 +364,7 @@ func TestMembersAt(t *testing.T) {
 
 func TestRecall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, s := houseIn(t)
+		_, s := houseIn(t)
 		shop, ann := s.Connect("shop", "", "emitter"), s.Connect("ann", "")
 		settle(shop)
 		settle(ann)
@@ -386,10 +386,16 @@ func TestRecall(t *testing.T) {
 		if text := fails(t, shop, "Recall", "nothing"); !strings.Contains(text, "not found") {
 			t.Errorf("unknown id: %s", text)
 		}
-		if text := fails(t, ann, "Recall", "x"); !strings.Contains(text, "unauthorized") {
-			t.Errorf("by a user: %s", text)
+		ask[int](t, shop, "SendPersonalNotification", "ann", map[string]any{"id": "y", "title": "right"})
+		if text := fails(t, s.Connect("bob", ""), "Recall", "y"); !strings.Contains(text, "unauthorized") {
+			t.Errorf("by another user: %s", text)
 		}
-		_ = h
+		// A recall is heard whatever is muted: the alert may be on the screen.
+		ask[json.RawMessage](t, ann, "Mute", map[string]any{"type": "*"})
+		ask[notifications.Recalled](t, shop, "Recall", "y")
+		if got := titles(heardBy(t, ann)); !slices.Equal(got, []string{"y"}) {
+			t.Errorf("muted, ann heard %v", got)
+		}
 	})
 }
 

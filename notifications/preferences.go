@@ -254,14 +254,14 @@ func zoneName(name string) bool {
 }
 
 // Silences tells why an event that was stored at that time raises no alert, such
-// as "type order.*", "group ops" or "quiet hours"; empty = it raises one.
+// as "type order.*", "group ops" or "quiet hours"; empty = it raises one, or it takes an alert back.
 func (p *Preferences) Silences(e *Event, stored time.Time) string {
 	kind, name := p.silencedBy(e, stored)
 	return kind + name // inlined: who only compares it with "" rarely allocates
 }
 
 func (p *Preferences) silencedBy(e *Event, stored time.Time) (kind, name string) {
-	if e.Severity == Critical || len(p.Mutes) == 0 && p.QuietHours == nil {
+	if e.Severity == Critical || e.Recalls != "" || len(p.Mutes) == 0 && p.QuietHours == nil {
 		return "", ""
 	}
 	for _, m := range p.Mutes {

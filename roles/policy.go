@@ -52,7 +52,6 @@ func DefaultPolicy() *Policy {
 				"broadcasttorole":          emitters,
 				"broadcasttogroup":         emitters,
 				"broadcasttoall":           admins,
-				"recall":                   emitters,
 				"addtogroup":               admins,
 				"removefromgroup":          admins,
 			},
