@@ -95,7 +95,7 @@ proto: ## Generate the Go code of proto/ (its tests tell when it is stale).
 
 .PHONY: bench
 bench: build conformance-program ## Measure: allocations and rates of the parts, then a server over the wire.
-	$(GO) test -run '^$$' -bench . -benchmem ./actors ./hub/... ./persistence ./proto/...
+	$(GO) test -run '^$$' -bench . -benchmem ./actors ./hub/... ./notifications ./persistence ./proto/...
 	$(GO) run ./cmd/tidingsbench -server bin/tidings
 
 .PHONY: vuln
