@@ -166,7 +166,8 @@ func (f *Facts) unmarked() []Changed {
 		f.settings = []Changed{}
 		for _, c := range f.History {
 			switch c.Change.Kind {
-			case ChangePreferences, ChangeJoined, ChangeLeft, ChangeRoles, ChangeRevoked:
+			case ChangeSeen, ChangeRead, ChangeUnread, ChangeArchived, ChangeUnarchived, ChangeAllSeen, ChangeAllRead:
+			default:
 				f.settings = append(f.settings, c)
 			}
 		}

@@ -547,8 +547,11 @@ func TestExplainDevices(t *testing.T) {
 		{"sent and acknowledged", notifications.Device{Cursor: cursor(10), AckedAt: at(4)}, []visit{sent}, notifications.DeviceOutcome{Sent: true, Acknowledged: true, AcknowledgedBy: at(4)}, nil},
 		{"acknowledged before the end of the connection", notifications.Device{Cursor: cursor(99), AckedAt: at(50)}, []visit{acked}, notifications.DeviceOutcome{Sent: true, Acknowledged: true, AcknowledgedBy: at(5)}, nil},
 		{
-			"came again and said that it has it", notifications.Device{Cursor: cursor(11), AckedAt: at(-2)},
-			[]visit{sent, {Began: at(7), Ended: at(9), After: 11, Head: 12, Sent: 12}}, notifications.DeviceOutcome{Sent: true, Acknowledged: true, AcknowledgedBy: at(7)}, nil,
+			"came again and said that it has it",
+			notifications.Device{Cursor: cursor(11), AckedAt: at(-2)},
+			[]visit{sent, {Began: at(7), Ended: at(9), After: 11, Head: 12, Sent: 12}},
+			notifications.DeviceOutcome{Sent: true, Acknowledged: true, AcknowledgedBy: at(7)},
+			nil,
 		},
 		{"ended first", notifications.Device{Cursor: cursor(4)}, []visit{{Began: at(-1), Ended: at(5), Sent: 9}}, notifications.DeviceOutcome{}, tail},
 		{"of another node", notifications.Device{Cursor: cursor(4), Sent: 9}, []visit{{Began: at(-1)}}, notifications.DeviceOutcome{}, tail},

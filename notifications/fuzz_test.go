@@ -252,3 +252,155 @@ func FuzzDecodePreferences(f *testing.F) {
 		}
 	})
 }
+
+// isUnfit fails the test unless an error is one for the caller of a request, and
+// short.
+func isUnfit(t *testing.T, input []byte, err error) {
+	t.Helper()
+	var invalid *notifications.InvalidError
+	if !errors.As(err, &invalid) || invalid.Of != "request" || invalid.Reason == "" || len(err.Error()) > 1000 || !utf8.ValidString(err.Error()) {
+		t.Errorf("%q: got error %q, want an *InvalidError of a request", input, err)
+	}
+}
+
+func FuzzDecodeRefs(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `[]`, `["e1",5,"5"]`, `[5`, `[0]`, `[-1]`, `[1e3]`, `[5.0]`, `[18446744073709551615,18446744073709551616]`, `[null]`, `[""]`, `[["e1"]]`,
+		`{"0":"e1"}`, `["\u0000"]`, `["\ud800"]`, "[\"\xff\"]", `["` + strings.Repeat("i", 129) + `"]`, `[` + strings.Repeat("1,", 1000) + `1]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		refs, err := notifications.DecodeRefs(input)
+		if err != nil {
+			isUnfit(t, input, err)
+			return
+		}
+		var again []any
+		for _, r := range refs {
+			if (r.ID == "") == (r.Position == 0) || len(r.ID) > 128 || !utf8.ValidString(r.ID) || r.String() == "" {
+				t.Errorf("%q was read with %+v in it", input, r)
+			}
+			if again = append(again, r.ID); r.ID == "" {
+				again[len(again)-1] = r.Position
+			}
+		}
+		if text, err := json.Marshal(again); err != nil {
+			t.Errorf("%q: %v", input, err)
+		} else if got, err := notifications.DecodeRefs(text); err != nil || !slices.Equal(got, refs) {
+			t.Errorf("%q was read as %+v, and %s as %+v, error %v", input, refs, text, got, err)
+		}
+	})
+}
+
+func FuzzUpTo(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `5`, `0`, `-5`, `5.0`, `18446744073709551616`, `"5"`, `""`, `{}`, `"` + place(5).String() + `"`, `"` + place(5).String()[1:] + `"`,
+		`"` + (notifications.Cursor{}).String() + `"`, `"` + (notifications.Cursor{Epoch: 7}).String() + `"`, ` "` + place(5).String() + `" `, "\"\xff\"",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		var got notifications.UpTo
+		if err := got.UnmarshalJSON(input); err != nil {
+			isUnfit(t, input, err)
+			return
+		}
+		isEnd, isCursor := got == notifications.UpTo{}, got.Cursor != notifications.Cursor{}
+		if isEnd != (string(input) == "null") || isCursor && got.Position != 0 {
+			t.Errorf("%q was read as %+v", input, got)
+		}
+		if c, err := notifications.ParseCursor(got.Cursor.String()); isCursor && (err != nil || c != got.Cursor) {
+			t.Errorf("%q was read as %+v, whose cursor is read as %+v, error %v", input, got, c, err)
+		}
+	})
+}
+
+func FuzzDecodeMute(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `[]`, `{}`, `{"type":"order.*"}`, `{"group":"g/1 x","until":"2026-01-03T00:00:00.1239+01:00"}`, `{"type":"a","group":"g"}`,
+		`{"type":null,"until":""}`, `{"type":1}`, `{"mute":"a"}`, `{"until":"soon"}`, "{\"group\":\"\xff\"}", `{"type":"\ud800"}`, `{}{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		want, err := notifications.DecodeMute(input)
+		if err != nil {
+			isUnfit(t, input, err)
+			return
+		}
+		text, err := json.Marshal(want)
+		if err != nil { // a year that RFC 3339 cannot write, which Mute refuses
+			w := newWorld()
+			_, err := w.inboxes.Mute(t.Context(), w.as("ann"), want)
+			isUnfit(t, input, err)
+			return
+		}
+		if got, err := notifications.DecodeMute(text); err != nil || got.Type != want.Type || got.Group != want.Group || !got.Until.Equal(want.Until) {
+			t.Errorf("%q was read as %+v, and %s as %+v, error %v", input, want, text, got, err)
+		}
+	})
+}
+
+func FuzzDecodeVersionedPreferences(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `{}`, `{"version":0}`, `{"version":7,"mutes":[{"type":"order.*"}]}`, `{"version":-0}`, `{"version":"7"}`, `{"version":null}`, `{"version":1e3}`,
+		`{"version":18446744073709551615}`, `{"version":18446744073709551616}`, `{"version":7,"Version":8}`, `{"mutes":[{}],"version":7}`,
+		`{"version":7,"quietHours":{"from":"22:00","to":"07:00","zone":"Europe/Berlin","days":["mon"]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		p, version, err := notifications.DecodeVersionedPreferences(input, now)
+		if err != nil {
+			isUnfit(t, input, err)
+			return
+		}
+		if err := p.Validate(now); err != nil {
+			t.Errorf("%q was read, but: %v", input, err)
+		}
+		type document struct {
+			notifications.Preferences
+
+			Version notifications.Version `json:"version"`
+		}
+		d := document{p, version}
+		text, err := json.Marshal(d)
+		if err != nil {
+			t.Fatalf("%q was read, but: %v", input, err)
+		}
+		if version == 0 { // which was not given; a given 0 is another thing
+			version = notifications.PreferencesUnset
+		}
+		got, gotVersion, err := notifications.DecodeVersionedPreferences(text, now)
+		if diff := cmp.Diff(p, got, cmpopts.EquateEmpty()); diff != "" || gotVersion != version || err != nil {
+			t.Errorf("%q, stored as %s: version %d, want %d, error %v (-want +got):\n%s", input, text, gotVersion, version, err, diff)
+		}
+	})
+}
+
+func FuzzDecodeInboxQuery(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `{}`, `{"limit":50,"before":"` + place(5).String() + `","types":["order.*","alert"],"severities":["critical"],"states":["unseen","read"]}`,
+		`{"limit":-1}`, `{"limit":1.5}`, `{"limit":null,"types":null}`, `{"types":"a"}`, `{"types":[""]}`, `{"types":["\u0000"]}`, `{"states":["new"]}`,
+		`{"severities":[null]}`, `{"before":"garbage"}`, `{"Limit":5}`, `{"statuses":[]}`, "{\"before\":\"\xff\"}", `{"limit":9223372036854775808}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		q, err := notifications.DecodeInboxQuery(input)
+		if err != nil {
+			isUnfit(t, input, err)
+			return
+		}
+		w := newWorld()
+		w.fill(t, 3)
+		page, err := w.inboxes.Page(t.Context(), w.as("ann"), q)
+		switch {
+		case err != nil:
+			isUnfit(t, input, err)
+		case len(page.Items) > 3 || q.Limit > 0 && len(page.Items) > q.Limit || page.Counts.Unseen != 3:
+			t.Errorf("%q: got %+v", input, page)
+		}
+	})
+}

@@ -135,7 +135,7 @@ func (w *watched) held() []string {
 }
 
 func (w *watched) recount(t *rapid.T) {
-	s := w.w.state(t, "ann")
+	s := w.w.state(t)
 	memberships := s.Memberships("ann", s.Effective(w.token.Roles, w.token.IssuedAt), w.w.clock)
 	w.inbox = notifications.Recount(w.w.log, hub, memberships, &s, w.w.clock)
 	w.groups = len(memberships)
@@ -146,7 +146,7 @@ func (w *watched) arrive(t *rapid.T, e *notifications.Entry) {
 	if !w.belongs(e, w.held()) {
 		return
 	}
-	s := w.w.state(t, "ann")
+	s := w.w.state(t)
 	for range 2 {
 		if !w.inbox.Arrive(e, &s, w.w.clock) {
 			w.recount(t)
@@ -156,7 +156,7 @@ func (w *watched) arrive(t *rapid.T, e *notifications.Entry) {
 
 // remind is called when time has passed.
 func (w *watched) remind(t *rapid.T) {
-	s := w.w.state(t, "ann")
+	s := w.w.state(t)
 	if len(s.Memberships("ann", s.Effective(w.token.Roles, w.token.IssuedAt), w.w.clock)) != w.groups {
 		w.recount(t) // a membership has ended
 	}
@@ -520,26 +520,25 @@ func listed(t testingT, w *world, a notifications.Asker) []notifications.Positio
 }
 
 func TestReplacedNotificationsAreShownWhileTheyAreWanted(t *testing.T) {
-	type step func(t *testing.T, w *world)
 	mark := func(kind notifications.ChangeKind, p notifications.Position) step {
-		return func(t *testing.T, w *world) {
+		return func(t testingT, w *world) {
 			if _, err := w.inboxes.Mark(t.Context(), w.as("ann"), kind, refsTo(p)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	all := func(p notifications.Position) step {
-		return func(t *testing.T, w *world) {
+		return func(t testingT, w *world) {
 			if _, err := w.inboxes.MarkAll(t.Context(), w.as("ann"), notifications.ChangeAllRead, notifications.UpTo{Position: p}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	keyed := func(t *testing.T, w *world) {
+	keyed := func(t testingT, w *world) {
 		w.put(t, notifications.Event{Recipient: notifications.ToUser("ann"), CollapseKey: "k"})
 	}
-	plain := func(t *testing.T, w *world) { w.put(t, notifications.Event{Recipient: notifications.ToUser("ann")}) }
-	other := func(t *testing.T, w *world) {
+	plain := func(t testingT, w *world) { w.put(t, notifications.Event{Recipient: notifications.ToUser("ann")}) }
+	other := func(t testingT, w *world) {
 		w.put(t, notifications.Event{Recipient: notifications.ToEveryone(), CollapseKey: "k"})
 	}
 	const read, unread, archived, unarchived = notifications.ChangeRead, notifications.ChangeUnread, notifications.ChangeArchived, notifications.ChangeUnarchived
@@ -688,7 +687,7 @@ func retained(b *testing.B, n int) (*world, []notifications.Membership, notifica
 	if _, err := w.inboxes.MarkAll(b.Context(), w.as("ann"), notifications.ChangeAllRead, notifications.UpTo{Position: notifications.Position(n / 2)}); err != nil {
 		b.Fatal(err)
 	}
-	s := w.state(b, "ann")
+	s := w.state(b)
 	return w, s.Memberships("ann", nil, now), s
 }
 

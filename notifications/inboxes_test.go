@@ -66,7 +66,7 @@ func TestDevicesActAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	s := w.state(t, "ann")
+	s := w.state(t)
 	if len(s.Archived) != devices*rounds || s.ReadUpTo != devices*rounds || len(s.Groups) != devices*rounds || len(s.Preferences.Mutes) != devices*rounds {
 		t.Errorf("got %d archived, read up to %d, %d groups and %d mutes, want %d each",
 			len(s.Archived), s.ReadUpTo, len(s.Groups), len(s.Preferences.Mutes), devices*rounds)
@@ -440,6 +440,33 @@ func TestMarkingAgainChangesNothing(t *testing.T) {
 	}
 }
 
+// What is archived is read or unread beneath.
+func TestMarkingWhatIsArchived(t *testing.T) {
+	const read, unread, archived, unarchived = notifications.ChangeRead, notifications.ChangeUnread, notifications.ChangeArchived, notifications.ChangeUnarchived
+	w := newWorld()
+	w.fill(t, 1)
+	for i, test := range []struct {
+		kind    notifications.ChangeKind
+		changes int
+		want    notifications.Status
+	}{
+		{archived, 1, notifications.Archived},
+		{notifications.ChangeSeen, 1, notifications.Archived},
+		{read, 2, notifications.Archived},
+		{read, 2, notifications.Archived},
+		{unarchived, 3, notifications.WasRead},
+		{archived, 4, notifications.Archived},
+		{read, 4, notifications.Archived},
+		{unread, 5, notifications.Seen},
+		{unread, 5, notifications.Seen},
+	} {
+		s, err := w.inboxes.Mark(t.Context(), w.as("ann"), test.kind, refsTo(1))
+		if got := len(w.changes(t, "ann")); err != nil || got != test.changes || s.Status(1) != test.want {
+			t.Errorf("%d. %s: got %d changes and %s, error %v, want %d and %s", i, test.kind, got, s.Status(1), err, test.changes, test.want)
+		}
+	}
+}
+
 // An id that was stored again means all that the user has of it.
 func TestMarkByAnIDThatWasStoredAgain(t *testing.T) {
 	w := newWorld()
@@ -604,7 +631,7 @@ func TestInboxesInALogThatWasMadeAnew(t *testing.T) {
 	if c := all[len(all)-1].Change; c.Epoch != 8 {
 		t.Errorf("the change is of epoch %d, want 8", c.Epoch)
 	}
-	if s := w.state(t, "ann"); s.Status(1) != notifications.WasRead || s.Status(2) != notifications.Unseen {
+	if s := w.state(t); s.Status(1) != notifications.WasRead || s.Status(2) != notifications.Unseen {
 		t.Errorf("got %s and %s", s.Status(1), s.Status(2))
 	}
 }
@@ -613,7 +640,7 @@ func TestEnterRemembersRolesOnce(t *testing.T) {
 	type roleMap = map[string]notifications.Position
 	for _, test := range []struct {
 		name    string
-		steps   []func(t *testing.T, w *world)
+		steps   []step
 		want    roleMap
 		changes int
 	}{
@@ -626,15 +653,15 @@ func TestEnterRemembersRolesOnce(t *testing.T) {
 		{"from where the client was", steps(head(5), in(2, "ops")), roleMap{"ops": 2}, 1},
 		{"from beyond the head", steps(head(5), in(9, "ops")), roleMap{"ops": 5}, 1},
 		{"later ones from the head", steps(head(5), in(2, "ops"), in(2, "dev")), roleMap{"ops": 2, "dev": 5}, 2},
-		{"one that is given again", steps(in(0, "ops"), head(2), revoke("ops"), head(3), pass, in(1, "ops"), in(0, "ops")), roleMap{"ops": 5}, 3},
-		{"one that was taken back before", steps(head(5), revoke("ops"), in(0, "ops", "dev"), head(1), pass, in(0, "ops")), roleMap{"dev": 5, "ops": 6}, 3},
+		{"one that is given again", steps(in(0, "ops"), head(2), revoke(), head(3), pass, in(1, "ops"), in(0, "ops")), roleMap{"ops": 5}, 3},
+		{"one that was taken back before", steps(head(5), revoke(), in(0, "ops", "dev"), head(1), pass, in(0, "ops")), roleMap{"dev": 5, "ops": 6}, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld()
 			for _, step := range test.steps {
 				step(t, w)
 			}
-			s := w.state(t, "ann")
+			s := w.state(t)
 			if diff := cmp.Diff(test.want, s.Roles, cmpopts.EquateEmpty()); diff != "" || len(w.changes(t, "ann")) != test.changes {
 				t.Errorf("%d changes, roles (-want +got):\n%s", len(w.changes(t, "ann")), diff)
 			}
@@ -642,39 +669,37 @@ func TestEnterRemembersRolesOnce(t *testing.T) {
 	}
 }
 
-func steps(all ...func(t *testing.T, w *world)) []func(t *testing.T, w *world) { return all }
-
 // in is ann who comes with roles, from where her client was.
-func in(had notifications.Position, held ...string) func(t *testing.T, w *world) {
-	return func(t *testing.T, w *world) {
+func in(had notifications.Position, held ...string) step {
+	return func(t testingT, w *world) {
 		if _, err := w.inboxes.Enter(t.Context(), w.as("ann", held...), had); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func head(n int) func(t *testing.T, w *world) {
-	return func(t *testing.T, w *world) {
+func head(n int) step {
+	return func(t testingT, w *world) {
 		for range n {
 			w.put(t, notifications.Event{Recipient: notifications.ToUser("nobody")})
 		}
 	}
 }
 
-func revoke(role string) func(t *testing.T, w *world) {
-	return func(t *testing.T, w *world) {
-		if _, err := w.inboxes.Revoke(t.Context(), rootFor("ann"), role); err != nil {
+func revoke() step {
+	return func(t testingT, w *world) {
+		if _, err := w.inboxes.Revoke(t.Context(), rootFor("ann"), "ops"); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func pass(_ *testing.T, w *world) { w.pass(time.Minute) }
+func pass(_ testingT, w *world) { w.pass(time.Minute) }
 
 // What a role reads, by when its holder came and by the token that is shown.
 func TestInboxOfARole(t *testing.T) {
-	to := func(at notifications.MembersAt) func(t *testing.T, w *world) {
-		return func(t *testing.T, w *world) {
+	to := func(at notifications.MembersAt) step {
+		return func(t testingT, w *world) {
 			w.put(t, notifications.Event{Recipient: notifications.ToRole("ops"), MembersAt: at})
 		}
 	}
@@ -682,7 +707,7 @@ func TestInboxOfARole(t *testing.T) {
 	type positions = []notifications.Position
 	for _, test := range []struct {
 		name  string
-		steps []func(t *testing.T, w *world)
+		steps []step
 		held  []string
 		want  positions
 	}{
@@ -690,9 +715,9 @@ func TestInboxOfARole(t *testing.T) {
 		{"after the holder came", steps(in(0, "ops"), emit, read), []string{"ops"}, positions{2, 1}},
 		{"without the role now", steps(in(0, "ops"), emit, read), nil, positions{}},
 		{"with another role", steps(in(0, "ops"), emit, read), []string{"dev"}, positions{}},
-		{"taken back", steps(in(0, "ops"), emit, read, revoke("ops")), []string{"ops"}, positions{}},
-		{"taken back, and a newer token", steps(in(0, "ops"), emit, revoke("ops"), emit, read, pass), []string{"ops"}, positions{3}},
-		{"taken back, and after a newer token came", steps(in(0, "ops"), emit, revoke("ops"), emit, pass, in(0, "ops"), emit), []string{"ops"}, positions{3}},
+		{"taken back", steps(in(0, "ops"), emit, read, revoke()), []string{"ops"}, positions{}},
+		{"taken back, and a newer token", steps(in(0, "ops"), emit, revoke(), emit, read, pass), []string{"ops"}, positions{3}},
+		{"taken back, and after a newer token came", steps(in(0, "ops"), emit, revoke(), emit, pass, in(0, "ops"), emit), []string{"ops"}, positions{3}},
 		{"from where the client was", steps(emit, emit, in(1, "ops"), emit), []string{"ops"}, positions{3, 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -18,17 +18,17 @@ import (
 
 const tenYears = 10 * 365 * 24 * time.Hour
 
-func join(group string, ttl time.Duration) func(t *testing.T, w *world) {
-	return func(t *testing.T, w *world) {
+func join(group string, ttl time.Duration) step {
+	return func(t testingT, w *world) {
 		if _, err := w.inboxes.AddMember(t.Context(), rootFor("ann"), group, ttl); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func part(group string) func(t *testing.T, w *world) {
-	return func(t *testing.T, w *world) {
-		if _, err := w.inboxes.RemoveMember(t.Context(), rootFor("ann"), group); err != nil {
+func part() step {
+	return func(t testingT, w *world) {
+		if _, err := w.inboxes.RemoveMember(t.Context(), rootFor("ann"), "g"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,7 +39,7 @@ func TestDurableMemberships(t *testing.T) {
 	minute := now.Add(time.Minute).Truncate(time.Millisecond)
 	for _, test := range []struct {
 		name    string
-		steps   []func(t *testing.T, w *world)
+		steps   []step
 		want    terms
 		changes int
 	}{
@@ -53,10 +53,10 @@ func TestDurableMemberships(t *testing.T) {
 		{"again without an end", steps(head(1), join("g", time.Minute), head(3), join("g", 0)), terms{"g": {Since: 1}}, 2},
 		{"again after it had ended", steps(head(1), join("g", time.Minute), pass, head(3), join("g", 0)), terms{"g": {Since: 4}}, 2},
 		{"ended", steps(join("g", time.Minute), pass), terms{}, 1},
-		{"removed", steps(join("g", 0), part("g")), terms{}, 2},
-		{"removed twice", steps(join("g", 0), part("g"), part("g")), terms{}, 2},
-		{"removed without having been", steps(part("g")), terms{}, 0},
-		{"removed and again", steps(join("g", 0), part("g"), head(2), join("g", 0)), terms{"g": {Since: 2}}, 3},
+		{"removed", steps(join("g", 0), part()), terms{}, 2},
+		{"removed twice", steps(join("g", 0), part(), part()), terms{}, 2},
+		{"removed without having been", steps(part()), terms{}, 0},
+		{"removed and again", steps(join("g", 0), part(), head(2), join("g", 0)), terms{"g": {Since: 2}}, 3},
 		{"two", steps(join("g", 0), head(1), join("g/1 x", 0)), terms{"g": {}, "g/1 x": {Since: 1}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -77,8 +77,8 @@ func TestDurableMemberships(t *testing.T) {
 
 // What a group reads, by when its member joined.
 func TestInboxOfADurableMember(t *testing.T) {
-	to := func(at notifications.MembersAt) func(t *testing.T, w *world) {
-		return func(t *testing.T, w *world) {
+	to := func(at notifications.MembersAt) step {
+		return func(t testingT, w *world) {
 			w.put(t, notifications.Event{Recipient: notifications.ToGroup("g"), MembersAt: at})
 		}
 	}
@@ -86,13 +86,13 @@ func TestInboxOfADurableMember(t *testing.T) {
 	type positions = []notifications.Position
 	for _, test := range []struct {
 		name  string
-		steps []func(t *testing.T, w *world)
+		steps []step
 		want  positions
 	}{
 		{"no member", steps(emit, read), positions{}},
 		{"before", steps(emit, read, join("g", 0)), positions{2}},
 		{"after", steps(join("g", 0), emit, read), positions{2, 1}},
-		{"removed", steps(join("g", 0), emit, read, part("g")), positions{}},
+		{"removed", steps(join("g", 0), emit, read, part()), positions{}},
 		{"ended", steps(join("g", time.Minute), emit, read, pass), positions{}},
 		{"prolonged", steps(join("g", time.Minute), emit, join("g", time.Hour), pass), positions{1}},
 		{"between two terms", steps(join("g", time.Minute), emit, pass, emit, join("g", 0), emit), positions{3}},
@@ -295,22 +295,22 @@ func TestMutesAreAddedAndTakenBack(t *testing.T) {
 	hour := now.Add(time.Hour)
 	a, b, g := notifications.Mute{Type: "a"}, notifications.Mute{Type: "b"}, notifications.Mute{Group: "a"}
 	aHour := notifications.Mute{Type: "a", Until: hour}
-	mute := func(m notifications.Mute) func(t *testing.T, w *world) {
-		return func(t *testing.T, w *world) {
+	mute := func(m notifications.Mute) step {
+		return func(t testingT, w *world) {
 			if _, err := w.inboxes.Mute(t.Context(), w.as("ann"), m); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	unmute := func(m notifications.Mute) func(t *testing.T, w *world) {
-		return func(t *testing.T, w *world) {
+	unmute := func(m notifications.Mute) step {
+		return func(t testingT, w *world) {
 			if _, err := w.inboxes.Unmute(t.Context(), w.as("ann"), m); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	set := func(all ...notifications.Mute) func(t *testing.T, w *world) {
-		return func(t *testing.T, w *world) {
+	set := func(all ...notifications.Mute) step {
+		return func(t testingT, w *world) {
 			p := notifications.Preferences{Mutes: all, QuietHours: night("UTC")}
 			if _, err := w.inboxes.SetPreferences(t.Context(), w.as("ann"), p, 0); err != nil {
 				t.Fatal(err)
@@ -319,7 +319,7 @@ func TestMutesAreAddedAndTakenBack(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		steps   []func(t *testing.T, w *world)
+		steps   []step
 		want    mutes
 		changes int
 	}{

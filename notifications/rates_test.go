@@ -72,15 +72,27 @@ func TestRatesBoundAnEmitter(t *testing.T) {
 		calls []call
 	}{
 		{"a burst", &notifications.Rates{PerSecond: 10, Burst: 3}, []call{
-			{0, "a", 3, 0}, {0, "a", 1, second / 10}, {0, "b", 3, 0}, {second / 20, "a", 1, second / 20}, {second / 20, "a", 1, 0}, {0, "a", 1, second / 10},
-			{10 * second, "a", 3, 0}, {0, "a", 1, second / 10},
+			{0, "a", 3, 0},
+			{0, "a", 1, second / 10},
+			{0, "b", 3, 0},
+			{second / 20, "a", 1, second / 20},
+			{second / 20, "a", 1, 0},
+			{0, "a", 1, second / 10},
+			{10 * second, "a", 3, 0},
+			{0, "a", 1, second / 10},
 		}},
 		{"all or none", &notifications.Rates{PerSecond: 10, Burst: 3}, []call{{0, "a", 2, 0}, {0, "a", 2, second / 10}, {0, "a", 1, 0}}},
 		{"the burst of a second", &notifications.Rates{PerSecond: 2}, []call{{0, "a", 2, 0}, {0, "a", 1, second / 2}}},
 		{"less than one a second", &notifications.Rates{PerSecond: 0.5}, []call{{0, "a", 1, 0}, {0, "a", 1, 2 * second}, {2 * second, "a", 1, 0}}},
 		{"a quota", &notifications.Rates{Quota: 5}, []call{
-			{0, "a", 3, 0}, {0, "a", 3, midnight}, {0, "a", 2, 0}, {0, "a", 1, midnight}, {0, "b", 5, 0},
-			{midnight - time.Nanosecond, "a", 1, time.Nanosecond}, {time.Nanosecond, "a", 5, 0}, {0, "a", 1, 24 * time.Hour},
+			{0, "a", 3, 0},
+			{0, "a", 3, midnight},
+			{0, "a", 2, 0},
+			{0, "a", 1, midnight},
+			{0, "b", 5, 0},
+			{midnight - time.Nanosecond, "a", 1, time.Nanosecond},
+			{time.Nanosecond, "a", 5, 0},
+			{0, "a", 1, 24 * time.Hour},
 		}},
 		{"both", &notifications.Rates{PerSecond: 1, Burst: 2, Quota: 3}, []call{
 			{0, "a", 2, 0}, {0, "a", 1, second}, {second, "a", 1, 0}, {2 * second, "a", 1, midnight - 3*second},

@@ -151,31 +151,35 @@ func (f *Facts) inForce(v Visit, s *State, role string, at time.Time) (since Pos
 func (f *Facts) onDevices(e *Entry, parts []ConnectionPart) []DeviceOutcome {
 	var all []DeviceOutcome
 	for _, d := range f.Devices {
-		o := DeviceOutcome{Device: d.Name}
-		var acknowledged time.Time
-		for _, part := range parts {
-			if part.Device != d.Name {
-				continue
-			}
-			here := d.Cursor.Epoch == f.Log.Epoch && d.Sent >= e.Position
-			o.Sent = o.Sent || part.Outcome == PartSent || part.Outcome == PartUnknown && here
-			switch {
-			case part.Acknowledged && !part.Ended.IsZero():
-				acknowledged = earliest(acknowledged, part.Ended)
-			case part.Outcome == PartBehind && !part.Connected: // it came with a cursor
-				acknowledged = earliest(acknowledged, part.Began)
-			}
-		}
-		if acknowledged.IsZero() && d.Cursor.Epoch == f.Log.Epoch && d.Cursor.Position >= e.Position {
-			acknowledged = d.AckedAt
-		}
-		if o.Sent && !acknowledged.IsZero() {
-			o.Acknowledged, o.AcknowledgedBy = true, acknowledged
-		}
-		all = append(all, o)
+		all = append(all, f.onDevice(&d, e.Position, parts))
 	}
 	slices.SortFunc(all, func(a, b DeviceOutcome) int { return cmp.Compare(a.Device, b.Device) })
 	return all
+}
+
+func (f *Facts) onDevice(d *Device, p Position, parts []ConnectionPart) DeviceOutcome {
+	o := DeviceOutcome{Device: d.Name}
+	here := d.Cursor.Epoch == f.Log.Epoch
+	var acknowledged time.Time
+	for _, part := range parts {
+		if part.Device != d.Name {
+			continue
+		}
+		o.Sent = o.Sent || part.Outcome == PartSent || part.Outcome == PartUnknown && here && d.Sent >= p
+		switch {
+		case part.Acknowledged && !part.Ended.IsZero():
+			acknowledged = earliest(acknowledged, part.Ended)
+		case part.Outcome == PartBehind && !part.Connected: // it came with a cursor
+			acknowledged = earliest(acknowledged, part.Began)
+		}
+	}
+	if acknowledged.IsZero() && here && d.Cursor.Position >= p {
+		acknowledged = d.AckedAt
+	}
+	if o.Sent && !acknowledged.IsZero() {
+		o.Acknowledged, o.AcknowledgedBy = true, acknowledged
+	}
+	return o
 }
 
 func earliest(a, b time.Time) time.Time {

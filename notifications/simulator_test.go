@@ -240,7 +240,7 @@ func (s *sim) page(t *rapid.T, c *conn, after notifications.Position) []notifica
 
 func (s *sim) memberships(t *rapid.T, c *conn) []notifications.Membership {
 	t.Helper()
-	state := s.state(t, "ann")
+	state := s.state(t)
 	all := state.Memberships("ann", state.Effective(c.token.Roles, c.token.IssuedAt), s.clock)
 	for name, since := range c.groups {
 		all = append(all, notifications.Membership{Recipient: notifications.ToGroup(name), Since: since})

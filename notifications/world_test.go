@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
 
 	"tidings/notifications"
@@ -48,7 +47,7 @@ func (w *world) put(t testingT, e notifications.Event) notifications.Position {
 
 func (w *world) putInto(t testingT, name string, e notifications.Event) notifications.Position {
 	t.Helper()
-	receipt, err := w.log.Append(context.Background(), name, e)
+	receipt, err := w.log.Append(t.Context(), name, e)
 	if err != nil || receipt.Duplicate {
 		t.Fatalf("append %+v: got %+v, error %v", e, receipt, err)
 	}
@@ -58,15 +57,22 @@ func (w *world) putInto(t testingT, name string, e notifications.Event) notifica
 // testingT is what a *testing.T and a *rapid.T have in common.
 type testingT interface {
 	Helper()
+	Context() context.Context
+	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// state is what the states hold of a user.
-func (w *world) state(t testingT, user string) notifications.State {
+// step is one thing that happens in a world.
+type step func(t testingT, w *world)
+
+func steps(all ...step) []step { return all }
+
+// state is what the states hold of ann.
+func (w *world) state(t testingT) notifications.State {
 	t.Helper()
-	s, err := w.states.Load(context.Background(), hub, user)
+	s, err := w.states.Load(t.Context(), hub, "ann")
 	if err != nil {
-		t.Fatalf("load %s: %v", user, err)
+		t.Fatalf("load: %v", err)
 	}
 	return s
 }
@@ -74,7 +80,7 @@ func (w *world) state(t testingT, user string) notifications.State {
 // changes are those of a user, oldest first.
 func (w *world) changes(t testingT, user string) []notifications.Changed {
 	t.Helper()
-	_, all, err := w.states.History(context.Background(), hub, user)
+	_, all, err := w.states.History(t.Context(), hub, user)
 	if err != nil {
 		t.Fatalf("history of %s: %v", user, err)
 	}
@@ -142,7 +148,7 @@ func refsTo(positions ...notifications.Position) []notifications.Ref {
 
 // fill stores n events for the user ann, of all severities, and returns the
 // position of the last.
-func (w *world) fill(t testing.TB, n int) notifications.Position {
+func (w *world) fill(t testingT, n int) notifications.Position {
 	t.Helper()
 	severities := []notifications.Severity{notifications.Info, notifications.Success, notifications.Warning, notifications.Critical}
 	for i := range n {
