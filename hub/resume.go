@@ -46,7 +46,7 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 	}
 	reader := h.o.Durable.Reader
 	awaitLog(ctx, func() bool { return !request.Ahead(reader.State(), known) })
-	if r.state, err = h.enter(ctx, conn.Principal(), r.name, request.Had(reader.State(), known)); err != nil {
+	if r.state, err = h.enter(ctx, conn.Principal(), r.name); err != nil {
 		return nil, unavailable(err)
 	}
 	r.start = request.Resolve(reader, h.o.Name, r.memberships(conn.Principal()), known)
@@ -101,13 +101,12 @@ func awaitLog(ctx context.Context, there func() bool) {
 	}
 }
 
-// enter loads what is known of a user who connects. had is a position the user
-// was connected at before, or 0.
-func (h *Hub) enter(ctx context.Context, who roles.Principal, device string, had notifications.Position) (*notifications.State, error) {
+// enter loads what is known of a user who connects.
+func (h *Hub) enter(ctx context.Context, who roles.Principal, device string) (*notifications.State, error) {
 	if h.o.Durable.Inboxes == nil || who.Anonymous() {
 		return &notifications.State{}, nil
 	}
-	s, err := h.o.Durable.Inboxes.Enter(ctx, notifications.Asker{Principal: who, Hub: h.o.Name, Device: device, Via: viaHub}, had)
+	s, err := h.o.Durable.Inboxes.Enter(ctx, notifications.Asker{Principal: who, Hub: h.o.Name, Device: device, Via: viaHub})
 	return &s, err
 }
 

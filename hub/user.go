@@ -16,7 +16,7 @@ func (s *session) refresh(ctx context.Context) error {
 	if !s.remembers() {
 		return nil
 	}
-	state, err := s.hub.enter(ctx, s.conn.Principal(), s.resume.name, 0)
+	state, err := s.hub.enter(ctx, s.conn.Principal(), s.resume.name)
 	if err != nil {
 		return unavailable(err)
 	}

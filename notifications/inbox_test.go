@@ -294,7 +294,7 @@ func (w *watched) changed(action func(t *rapid.T)) func(t *rapid.T) {
 	return func(t *rapid.T) {
 		before := w.marks.version
 		action(t)
-		if _, err := w.w.inboxes.Enter(t.Context(), w.asker(), 0); err != nil {
+		if _, err := w.w.inboxes.Enter(t.Context(), w.asker()); err != nil {
 			t.Fatalf("enter: %v", err)
 		}
 		if w.marks.version != before {
@@ -499,7 +499,7 @@ func TestInboxOfAnotherUserHasTheKnownRoles(t *testing.T) {
 // enter lets a user come with a token.
 func enter(t testingT, w *world, a notifications.Asker) notifications.State {
 	t.Helper()
-	s, err := w.inboxes.Enter(context.Background(), a, 0)
+	s, err := w.inboxes.Enter(context.Background(), a)
 	if err != nil {
 		t.Fatalf("enter: %v", err)
 	}

@@ -83,9 +83,9 @@ func (b *Inboxes) permit(a Asker) error {
 
 // Enter loads the state of a user who comes with a token, and remembers roles
 // that the user has come with for the first time: events that were emitted
-// before were emitted to others. had is a position the user is known to have
-// been connected at, for a user of whom no role is known yet; 0 = none.
-func (b *Inboxes) Enter(ctx context.Context, a Asker, had Position) (State, error) {
+// before were emitted to others. What a client says of itself, such as a cursor,
+// proves nothing about that.
+func (b *Inboxes) Enter(ctx context.Context, a Asker) (State, error) {
 	return b.change(ctx, a, func(s *State) (Change, error) {
 		var fresh []string
 		for _, role := range s.Effective(a.Principal.Roles, a.Principal.IssuedAt) {
@@ -96,11 +96,10 @@ func (b *Inboxes) Enter(ctx context.Context, a Asker, had Position) (State, erro
 		if len(fresh) == 0 {
 			return Change{}, errNoChange
 		}
-		since := b.o.Log.State().Last
-		if had > 0 && len(s.Roles) == 0 && len(s.Revoked) == 0 {
-			since = min(since, had)
+		if err := b.o.Log.Await(ctx); err != nil {
+			return Change{}, err
 		}
-		return Change{Kind: ChangeRoles, Roles: fresh, Since: since}, nil
+		return Change{Kind: ChangeRoles, Roles: fresh, Since: b.o.Log.State().Last}, nil
 	})
 }
 
@@ -195,7 +194,7 @@ func (b *Inboxes) see(ctx context.Context, a Asker) (State, error) {
 		return State{}, err
 	}
 	if a.own() {
-		return b.Enter(ctx, a, 0)
+		return b.Enter(ctx, a)
 	}
 	b.record(a, AuditRecord{Action: AuditLooked})
 	return b.load(ctx, a)
@@ -221,7 +220,7 @@ func (b *Inboxes) Mark(ctx context.Context, a Asker, kind ChangeKind, refs []Ref
 		return State{}, tooManyRefs(len(refs))
 	}
 	if a.own() { // what was emitted before the user came with a role is not in the inbox
-		if _, err := b.Enter(ctx, a, 0); err != nil {
+		if _, err := b.Enter(ctx, a); err != nil {
 			return State{}, err
 		}
 	}
@@ -244,6 +243,15 @@ func (b *Inboxes) resolveAll(ctx context.Context, a Asker, s *State, refs []Ref)
 	var all []Position
 	for i, ref := range refs {
 		positions, err := b.resolve(ctx, a.Hub, ref, memberships)
+		if err != nil {
+			return nil, err
+		}
+		if len(positions) == 0 {
+			// It may have come from another node a moment ago.
+			if err = b.o.Log.Await(ctx); err == nil {
+				positions, err = b.resolve(ctx, a.Hub, ref, memberships)
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -305,8 +313,12 @@ func (b *Inboxes) MarkAll(ctx context.Context, a Asker, kind ChangeKind, upTo Up
 	if err := b.permit(a); err != nil {
 		return State{}, err
 	}
-	log := b.o.Log.State()
-	p, err := upTo.position(log)
+	p, err := upTo.position(b.o.Log.State())
+	if err != nil { // it may be a place that another node has read already
+		if err = b.o.Log.Await(ctx); err == nil {
+			p, err = upTo.position(b.o.Log.State())
+		}
+	}
 	if err != nil {
 		return State{}, err
 	}

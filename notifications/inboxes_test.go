@@ -99,7 +99,7 @@ func TestTheSameAtOnceIsOneChange(t *testing.T) {
 			return b.AddMember(t.Context(), rootFor("ann"), "g", time.Hour)
 		},
 		"enter": func(b *notifications.Inboxes) (notifications.State, error) {
-			return b.Enter(t.Context(), w.as("ann", "ops"), 0)
+			return b.Enter(t.Context(), w.as("ann", "ops"))
 		},
 	} {
 		before := len(w.changes(t, "ann"))
@@ -644,17 +644,15 @@ func TestEnterRemembersRolesOnce(t *testing.T) {
 		want    roleMap
 		changes int
 	}{
-		{"without roles", steps(in(0)), nil, 0},
-		{"in an empty log", steps(in(0, "ops")), roleMap{"ops": 0}, 1},
-		{"at the head", steps(head(5), in(0, "ops", "dev")), roleMap{"ops": 5, "dev": 5}, 1},
-		{"again", steps(head(5), in(0, "ops"), head(3), in(0, "ops"), in(2, "ops")), roleMap{"ops": 5}, 1},
-		{"with one more", steps(head(5), in(0, "ops"), head(3), in(0, "dev", "ops")), roleMap{"ops": 5, "dev": 8}, 2},
-		{"with one less and again", steps(head(5), in(0, "ops", "dev"), head(3), in(0, "ops"), head(1), in(0, "dev")), roleMap{"ops": 5, "dev": 5}, 1},
-		{"from where the client was", steps(head(5), in(2, "ops")), roleMap{"ops": 2}, 1},
-		{"from beyond the head", steps(head(5), in(9, "ops")), roleMap{"ops": 5}, 1},
-		{"later ones from the head", steps(head(5), in(2, "ops"), in(2, "dev")), roleMap{"ops": 2, "dev": 5}, 2},
-		{"one that is given again", steps(in(0, "ops"), head(2), revoke(), head(3), pass, in(1, "ops"), in(0, "ops")), roleMap{"ops": 5}, 3},
-		{"one that was taken back before", steps(head(5), revoke(), in(0, "ops", "dev"), head(1), pass, in(0, "ops")), roleMap{"dev": 5, "ops": 6}, 3},
+		{"without roles", steps(in()), nil, 0},
+		{"in an empty log", steps(in("ops")), roleMap{"ops": 0}, 1},
+		{"at the head", steps(head(5), in("ops", "dev")), roleMap{"ops": 5, "dev": 5}, 1},
+		{"again", steps(head(5), in("ops"), head(3), in("ops"), in("ops")), roleMap{"ops": 5}, 1},
+		{"with one more", steps(head(5), in("ops"), head(3), in("dev", "ops")), roleMap{"ops": 5, "dev": 8}, 2},
+		{"with one less and again", steps(head(5), in("ops", "dev"), head(3), in("ops"), head(1), in("dev")), roleMap{"ops": 5, "dev": 5}, 1},
+		{"later ones from the head", steps(head(5), in("ops"), in("dev")), roleMap{"ops": 5, "dev": 5}, 2},
+		{"one that is given again", steps(in("ops"), head(2), revoke(), head(3), pass, in("ops"), in("ops")), roleMap{"ops": 5}, 3},
+		{"one that was taken back before", steps(head(5), revoke(), in("ops", "dev"), head(1), pass, in("ops")), roleMap{"dev": 5, "ops": 6}, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld()
@@ -670,9 +668,9 @@ func TestEnterRemembersRolesOnce(t *testing.T) {
 }
 
 // in is ann who comes with roles, from where her client was.
-func in(had notifications.Position, held ...string) step {
+func in(held ...string) step {
 	return func(t testingT, w *world) {
-		if _, err := w.inboxes.Enter(t.Context(), w.as("ann", held...), had); err != nil {
+		if _, err := w.inboxes.Enter(t.Context(), w.as("ann", held...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -712,13 +710,12 @@ func TestInboxOfARole(t *testing.T) {
 		want  positions
 	}{
 		{"before the holder came", steps(emit, read), []string{"ops"}, positions{2}},
-		{"after the holder came", steps(in(0, "ops"), emit, read), []string{"ops"}, positions{2, 1}},
-		{"without the role now", steps(in(0, "ops"), emit, read), nil, positions{}},
-		{"with another role", steps(in(0, "ops"), emit, read), []string{"dev"}, positions{}},
-		{"taken back", steps(in(0, "ops"), emit, read, revoke()), []string{"ops"}, positions{}},
-		{"taken back, and a newer token", steps(in(0, "ops"), emit, revoke(), emit, read, pass), []string{"ops"}, positions{3}},
-		{"taken back, and after a newer token came", steps(in(0, "ops"), emit, revoke(), emit, pass, in(0, "ops"), emit), []string{"ops"}, positions{3}},
-		{"from where the client was", steps(emit, emit, in(1, "ops"), emit), []string{"ops"}, positions{3, 2}},
+		{"after the holder came", steps(in("ops"), emit, read), []string{"ops"}, positions{2, 1}},
+		{"without the role now", steps(in("ops"), emit, read), nil, positions{}},
+		{"with another role", steps(in("ops"), emit, read), []string{"dev"}, positions{}},
+		{"taken back", steps(in("ops"), emit, read, revoke()), []string{"ops"}, positions{}},
+		{"taken back, and a newer token", steps(in("ops"), emit, revoke(), emit, read, pass), []string{"ops"}, positions{3}},
+		{"taken back, and after a newer token came", steps(in("ops"), emit, revoke(), emit, pass, in("ops"), emit), []string{"ops"}, positions{3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld()

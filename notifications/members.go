@@ -40,6 +40,10 @@ func (b *Inboxes) AddMember(ctx context.Context, a Asker, group string, ttl time
 	if ttl != 0 && (ttl < time.Second || ttl > maxTerm) {
 		return State{}, errTTL
 	}
+	// Since counts from the end of the log, not from what this node has read.
+	if err := b.o.Log.Await(ctx); err != nil {
+		return State{}, err
+	}
 	for {
 		s, err := b.change(ctx, a, func(s *State) (Change, error) { return b.admission(s, group, ttl) })
 		if err != nil {

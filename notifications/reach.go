@@ -23,7 +23,8 @@ type ConnectionPart struct {
 	Transport  string    `json:"transport,omitempty"`
 	Began      time.Time `json:"began"`
 	Ended      time.Time `json:"ended,omitzero"`
-	// Connected says that it was connected when the event was stored.
+	// Connected says that it was connected when the event was stored, as far as is
+	// known: the end of one whose node has died is not.
 	Connected bool `json:"connected"`
 	// Outcome is one of the outcomes of a connection.
 	Outcome      string `json:"outcome"`

@@ -366,6 +366,7 @@ func TestLookup(t *testing.T) {
 	if _, err := o.commands.Recall(t.Context(), webshop, "one"); err != nil {         // 4
 		t.Fatal(err)
 	}
+	o.emit(t, notifications.Event{ID: "one", Recipient: notifications.ToUser("ann")}) // 5
 	type positions = []notifications.Position
 	admins := notifications.Emitter{Principal: admin, Hub: hub}
 	for _, test := range []struct {
@@ -375,13 +376,13 @@ func TestLookup(t *testing.T) {
 		want notifications.Lookup
 		err  error
 	}{
-		{"recalled", webshop, "one", notifications.Lookup{ID: "one", Positions: positions{1}, RecalledBy: 4}, nil},
+		{"recalled", webshop, "one", notifications.Lookup{ID: "one", Positions: positions{1, 5}, RecalledBy: 4}, nil},
 		{"the recall", webshop, "recall-one", notifications.Lookup{ID: "recall-one", Positions: positions{4}}, nil},
 		{"twice", admins, "twice", notifications.Lookup{ID: "twice", Positions: positions{2, 3}}, nil},
 		{"twice, one of them not allowed", webshop, "twice", notifications.Lookup{}, notifications.ErrForbidden},
 		{"waiting", webshop, "later", notifications.Lookup{ID: "later", Positions: positions{}, ScheduledFor: now.Add(time.Hour)}, nil},
 		{"waiting, by a user", notifications.Emitter{Principal: ann, Hub: hub}, "later", notifications.Lookup{}, notifications.ErrForbidden},
-		{"by its recipient", notifications.Emitter{Principal: ann, Hub: hub}, "one", notifications.Lookup{ID: "one", Positions: positions{1}, RecalledBy: 4}, nil},
+		{"by its recipient", notifications.Emitter{Principal: ann, Hub: hub}, "one", notifications.Lookup{ID: "one", Positions: positions{1, 5}, RecalledBy: 4}, nil},
 		{"by nobody", notifications.Emitter{Hub: hub}, "one", notifications.Lookup{}, notifications.ErrForbidden},
 		{"unknown", admins, "nothing", notifications.Lookup{}, notifications.ErrNotFound},
 		{"in another hub", notifications.Emitter{Principal: admin, Hub: "other"}, "one", notifications.Lookup{}, notifications.ErrNotFound},

@@ -144,16 +144,6 @@ func (r ResumeRequest) Ahead(state LogState, device *Device) bool {
 	return err == nil && c.Epoch == state.Epoch && c.Position > state.End
 }
 
-// Had is a position of this log that the client is known to have been connected
-// at; 0 = none.
-func (r ResumeRequest) Had(state LogState, device *Device) Position {
-	c, err := r.cursor(device)
-	if err != nil || c.Epoch != state.Epoch {
-		return 0
-	}
-	return c.Position
-}
-
 var errNothingKnown = errors.New("nothing is known of the client")
 
 // cursor is the strongest one there is.

@@ -383,7 +383,7 @@ func (s *sim) resume(t *rapid.T, c *conn) {
 		c.ever[name] = true
 	}
 	asker := notifications.Asker{Principal: c.token, Hub: hub, Device: name}
-	if _, err := s.inboxes.Enter(t.Context(), asker, r.Had(s.log.State(), known)); err != nil {
+	if _, err := s.inboxes.Enter(t.Context(), asker); err != nil {
 		t.Fatalf("enter: %v", err)
 	}
 	c.visit.After = r.Resolve(s.log, hub, s.memberships(t, c), known).After

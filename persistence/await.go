@@ -2,8 +2,11 @@ package persistence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"tidings/notifications"
 )
@@ -18,11 +21,15 @@ const (
 func (l *Log) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, awaitMost)
 	defer cancel()
-	stream, err := l.nats.js.Stream(ctx, l.o.Stream)
+	// Not the last position the stream has given: its event may have expired.
+	newest, err := l.stream.GetLastMsgForSubject(ctx, logPrefix+">")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("await the end of the log: %w", unreachable(err))
 	}
-	end := notifications.Position(stream.CachedInfo().State.LastSeq)
+	end := notifications.Position(newest.Sequence)
 	step := time.NewTicker(awaitStep)
 	defer step.Stop()
 	for l.index.head() < end {

@@ -12,8 +12,15 @@ const open = new Set(); // what a test has not ended: functions that do
 
 /** Ends what a test has left open, in reverse; for afterEach. */
 export async function cleanUp() {
-  for (const end of [...open].reverse()) await end().catch(() => {}); // it has ended already
+  for (const end of [...open].reverse()) await within("end", end()).catch(() => {}); // it has ended already
   open.clear();
+}
+
+/** Gives up waiting for what may never happen, and says what it was. */
+export function within(what, promise, patience = PATIENCE) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`no ${what} after ${patience} ms`)), patience); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** Starts a server that ends with the test at the latest. */
@@ -49,13 +56,15 @@ export async function connect(url, token, { query = "", acks = false, delays, sk
   if (protocol) builder.withHubProtocol(protocol);
   if (delays) builder.withAutomaticReconnect(delays);
   const connection = builder.build();
-  const client = { connection, heard: [], resumed: [], ids: [], reconnects: 0 };
+  const client = { connection, heard: [], recalled: [], told: [], resumed: [], ids: [], reconnects: 0 };
   connection.on("Connected", (id) => client.ids.push(id));
   connection.on("Resumed", (r) => client.resumed.push(r));
   connection.on("ReceiveNotification", (n) => {
     client.heard.push(n);
     if (acks) connection.invoke("Ack", n.cursor).catch(() => {}); // the connection is gone: it will be told again
   });
+  connection.on("NotificationRecalled", (n) => client.recalled.push(n));
+  connection.on("InboxChanged", (c) => client.told.push(c));
   connection.onreconnected(() => client.reconnects++);
   client.stop = () => connection.stop();
   open.add(client.stop);
@@ -73,6 +82,39 @@ export async function until(what, condition, patience = PATIENCE) {
     if (Date.now() > deadline) throw new Error(`not ${what} after ${patience} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** Repeats a check until it passes, and in the end fails as it does. */
+export async function eventually(check, patience = 10_000) {
+  const deadline = Date.now() + patience;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/**
+ * Asks the server over HTTP, as the bearer of a token.
+ *
+ * @param {{url: string}} server  @param {string} bearer
+ * @param {string} what  such as "GET /v1/inbox"
+ * @param {object} [body]
+ * @returns {Promise<any>} the answer; an Error with its status when it is none of 2xx
+ */
+export async function ask(server, bearer, what, body) {
+  const [method, path] = what.split(" ");
+  const response = await fetch(server.url + path, {
+    method,
+    headers: { Authorization: `Bearer ${bearer}`, ...(body && { "Content-Type": "application/json" }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw Object.assign(new Error(`${what}: ${response.status} ${text}`), { status: response.status });
+  return text && JSON.parse(text);
 }
 
 /** Waits until a client has heard a position. */
@@ -137,17 +179,36 @@ export async function plug(target) {
 }
 
 /** Publishes without any library, as `nats pub` does. */
-export async function natsPublish(address, subject, payload, headers = {}) {
+export const natsPublish = (address, subject, payload, headers = {}) =>
+  natsTalk(address, publication(subject, payload, headers), (said) => said.includes("PONG"));
+
+/** Asks without any library, as `nats req` does, and answers with what the JSON of the answer says. */
+export async function natsRequest(address, subject, payload = "") {
+  const said = await natsTalk(address, `SUB answers.here 1\r\n${publication(`${subject} answers.here`, payload)}`, (text) => /MSG answers.here 1 \d+\r\n.+\r\n/.test(text));
+  return JSON.parse(/MSG answers.here 1 \d+\r\n(.+)\r\n/.exec(said)[1]);
+}
+
+function publication(subject, payload, headers = {}) {
+  const names = Object.entries(headers);
+  const block = names.length ? `NATS/1.0\r\n${names.map(([k, v]) => `${k}: ${v}\r\n`).join("")}\r\n` : "";
+  const [head, total] = [Buffer.byteLength(block), Buffer.byteLength(block) + Buffer.byteLength(payload)];
+  return names.length ? `HPUB ${subject} ${head} ${total}\r\n${block}${payload}\r\n` : `PUB ${subject} ${total}\r\n${payload}\r\n`;
+}
+
+/** Says something to a NATS server and listens until it has said enough. */
+async function natsTalk(address, words, enough) {
   const [host, port] = address.split(":");
   const socket = tcp(Number(port), host).setEncoding("utf8");
   let said = "";
   socket.on("data", (text) => { said += text; });
-  const names = Object.entries(headers);
-  const block = names.length ? `NATS/1.0\r\n${names.map(([k, v]) => `${k}: ${v}\r\n`).join("")}\r\n` : "";
-  const [head, total] = [Buffer.byteLength(block), Buffer.byteLength(block) + Buffer.byteLength(payload)];
   socket.write('CONNECT {"verbose":false,"headers":true,"lang":"none","version":"0"}\r\n');
-  socket.write(names.length ? `HPUB ${subject} ${head} ${total}\r\n${block}${payload}\r\n` : `PUB ${subject} ${total}\r\n${payload}\r\n`);
+  socket.write(words);
   socket.write("PING\r\n");
-  await until("taken by NATS", () => said.includes("PONG"));
+  await until("answered by NATS", () => enough(said));
   socket.destroy();
+  return said;
 }
+
+/** Waits until NATS has dropped a message of the log, because it has expired. */
+export const dropped = ({ nats }, position) => until(`position ${position} dropped`, async () =>
+  (await natsRequest(nats, "$JS.API.STREAM.MSG.GET.TIDINGS", JSON.stringify({ seq: position }))).error?.code === 404);
