@@ -165,7 +165,7 @@ func message(ctx context.Context, hub string, e notifications.Event) (*nats.Msg,
 	options := []jetstream.PublishOpt{jetstream.WithMsgID(e.ID)}
 	if !e.ExpiresAt.IsZero() {
 		// At least a second, as the server demands; readers look at ExpiresAt.
-		options = append(options, jetstream.WithMsgTTL(max(time.Second, time.Until(e.ExpiresAt).Round(time.Second))))
+		options = append(options, jetstream.WithMsgTTL(max(time.Second, (time.Until(e.ExpiresAt)+time.Second-1).Truncate(time.Second))))
 	}
 	return msg, options, nil
 }

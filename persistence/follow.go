@@ -267,12 +267,21 @@ func (l *Log) check(ctx context.Context) error {
 		return errNewEpoch
 	case last < head:
 		return fmt.Errorf("%w: it ends at %d, this node has read %d", ErrLogWentBack, last, head)
+	case info.State.Msgs > 0 && !l.isReady() && l.nothingPending(ctx, head):
+		// What was pending has expired while the node was reading.
+		l.readyOnce.Do(func() { close(l.ready) })
 	case info.State.Msgs == 0 && !l.isReady():
 		l.index.reset(last)
 		l.readyOnce.Do(func() { close(l.ready) })
 	}
 	l.setFirst(max(first, 1))
 	return nil
+}
+
+// nothingPending tells whether the log holds no message beyond head.
+func (l *Log) nothingPending(ctx context.Context, head notifications.Position) bool {
+	newest, err := l.stream.GetLastMsgForSubject(ctx, logPrefix+">")
+	return errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && notifications.Position(newest.Sequence) <= head
 }
 
 var errNewEpoch = errors.New("the log was made anew")

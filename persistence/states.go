@@ -159,6 +159,7 @@ func (s *States) Append(ctx context.Context, hub, user string, from notification
 	f, err := s.change(ctx, hub, user, from, c)
 	if errors.Is(err, notifications.ErrStale) {
 		s.stale.Add(1)
+		s.cache.drop(t.subject) // the follower may not have heard of the other change yet
 		return from, err
 	}
 	if err != nil {

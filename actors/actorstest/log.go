@@ -17,10 +17,11 @@ const Epoch = 7
 // Log is a log in memory; it implements notifications.Library and is safe for
 // concurrent use. It is a model of persistence.Log: slow and plain.
 type Log struct {
-	mu      sync.Mutex
-	entries []*notifications.Entry // of position 1, 2, 3 …
-	dropped notifications.Position // how many of them the log no longer has
-	broken  error
+	mu        sync.Mutex
+	entries   []*notifications.Entry // of position 1, 2, 3 …
+	recalling []*notifications.Entry // those of the entries that recall
+	dropped   notifications.Position // how many of them the log no longer has
+	broken    error
 }
 
 var _ notifications.Library = (*Log)(nil)
@@ -38,6 +39,9 @@ func (l *Log) Append(hub string, e notifications.Event) *notifications.Entry {
 	e.Target = cmp.Or(e.Target, notifications.DefaultTarget)
 	entry := &notifications.Entry{Position: position, Hub: hub, Event: e, Stored: time.UnixMilli(int64(position)).UTC()}
 	l.entries = append(l.entries, entry)
+	if e.Recalls != "" {
+		l.recalling = append(l.recalling, entry)
+	}
 	return entry
 }
 
@@ -98,24 +102,34 @@ func (l *Log) briefs(hub string, memberships []notifications.Membership) []notif
 	recalls := l.recalls()
 	var all []notifications.Brief
 	for _, e := range l.held() {
-		b := l.brief(e, recalls)
-		if e.Hub == hub && slices.ContainsFunc(memberships, func(m notifications.Membership) bool { return m.Covers(b) }) {
-			all = append(all, b)
+		if mayRead(e, hub, memberships) {
+			all = append(all, l.brief(e, recalls))
 		}
 	}
 	return all
 }
 
+// mayRead tells whether one of the memberships covers an entry.
+func mayRead(e *notifications.Entry, hub string, memberships []notifications.Membership) bool {
+	return e.Hub == hub && slices.ContainsFunc(memberships, func(m notifications.Membership) bool {
+		return m.Recipient == e.Event.Recipient && (e.Position > m.Since || e.Event.MembersAt == notifications.Read)
+	})
+}
+
+// recalls are the recalls that the log still has.
 func (l *Log) recalls() []*notifications.Entry {
-	return slices.DeleteFunc(slices.Clone(l.held()), func(e *notifications.Entry) bool { return e.Event.Recalls == "" })
+	return slices.DeleteFunc(slices.Clone(l.recalling), func(e *notifications.Entry) bool { return e.Position <= l.dropped })
 }
 
 // told are those of the briefs that are replayed.
 func told(briefs []notifications.Brief) []notifications.Brief {
 	now := time.Now()
-	return slices.DeleteFunc(briefs, func(b notifications.Brief) bool {
-		return b.RecalledBy != 0 || b.CollapsedBy != 0 || !b.ExpiresAt.IsZero() && !now.Before(b.ExpiresAt)
-	})
+	return slices.DeleteFunc(briefs, func(b notifications.Brief) bool { return leftOut(b, now) })
+}
+
+// leftOut tells whether an entry is not replayed.
+func leftOut(b notifications.Brief, now time.Time) bool {
+	return b.RecalledBy != 0 || b.CollapsedBy != 0 || !b.ExpiresAt.IsZero() && !now.Before(b.ExpiresAt)
 }
 
 // Read implements notifications.Reader. A limit of 0 is none.
@@ -134,15 +148,16 @@ func (l *Log) Read(_ context.Context, q notifications.Query) (notifications.Page
 	if q.Exact != nil {
 		return page, nil
 	}
-	for _, b := range told(l.briefs(q.Hub, q.Memberships)) {
-		switch {
-		case b.Position <= q.After:
-		case len(page.Entries) == q.Limit && q.Limit > 0:
-			page.UpTo = page.Entries[q.Limit-1].Position
-			return page, nil
-		default:
-			page.Entries = append(page.Entries, l.entries[b.Position-1])
+	recalls, now := l.recalls(), time.Now()
+	for _, e := range l.entries[min(int(max(l.dropped, q.After)), len(l.entries)):] {
+		if !mayRead(e, q.Hub, q.Memberships) || leftOut(l.brief(e, recalls), now) {
+			continue
 		}
+		if len(page.Entries) == q.Limit && q.Limit > 0 {
+			page.UpTo = page.Entries[q.Limit-1].Position
+			break
+		}
+		page.Entries = append(page.Entries, e)
 	}
 	return page, nil
 }
