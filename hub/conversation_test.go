@@ -200,10 +200,8 @@ func (p *player) connect(verb, name string, options []string) {
 // comeBack opens another socket of a connection.
 func (p *player) comeBack(name string) {
 	w := p.ways[name]
-	b := p.server.MustOpen(w.token, w.query)
+	b := p.server.ComeBack(w.codec, w.token, w.query)
 	b.ID = w.id
-	b.Speak(w.codec)
-	b.Resumed()
 	if p.browsers[name] == nil {
 		p.names = append(p.names, name)
 	}

@@ -46,6 +46,12 @@ const (
 // Open asks for a WebSocket. A refusal is an HTTP answer and no browser.
 func (s *Server) Open(token, query string) (*Browser, Answer) {
 	s.t.Helper()
+	return s.open(token, query, nil)
+}
+
+// open lets somebody prepare the browser before it hears anything.
+func (s *Server) open(token, query string, prepare func(*Browser)) (*Browser, Answer) {
+	s.t.Helper()
 	r := s.request(http.MethodGet, "?"+join(query, "access_token="+token))
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "websocket")
@@ -60,9 +66,23 @@ func (s *Server) Open(token, query string) (*Browser, Answer) {
 		return nil, read(s.t, response)
 	}
 	b := &Browser{t: s.t, codec: protocol.JSON(), wire: wire, write: make(chan struct{}, 1), pumped: make(chan struct{}), changed: make(chan struct{})}
+	if prepare != nil {
+		prepare(b)
+	}
 	go b.pump()
 	s.t.Cleanup(b.Cut)
 	return b, Answer{Response: response}
+}
+
+// ComeBack opens another socket of a connection that has shaken hands in that
+// encoding. The server may speak on it at once.
+func (s *Server) ComeBack(codec protocol.Codec, token, query string) *Browser {
+	s.t.Helper()
+	b, answer := s.open(token, query, func(b *Browser) { b.codec, b.greeted, b.shaken = codec, true, true })
+	if b == nil {
+		s.t.Fatalf("hubtest: come back: got %s %q, want 101", answer.Status, answer.Text)
+	}
+	return b
 }
 
 // MustOpen is Open that must succeed.
@@ -78,13 +98,6 @@ func (s *Server) MustOpen(token, query string) *Browser {
 // Speak makes the browser speak an encoding. Its records stay JSON texts for the
 // test. It comes before the handshake.
 func (b *Browser) Speak(codec protocol.Codec) { b.codec = codec }
-
-// Resumed says that this socket goes on with a connection that has shaken hands.
-func (b *Browser) Resumed() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.greeted, b.shaken = true, true
-}
 
 // ShakeHands asks for the encoding, version 1, and wants to be accepted before
 // anything else is heard.
