@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,13 +31,17 @@ func OpenAudit(ctx context.Context, n *NATS, o Options) (*Audit, error) {
 		return nil, err
 	}
 	keeper, err := newKeeper(n, "audit", o.Logger)
-	return &Audit{stream, keeper}, err
+	if err != nil {
+		return nil, err
+	}
+	keeper.linger = auditLinger
+	return &Audit{stream, keeper}, nil
 }
 
 // Record implements notifications.Audit. What finds 8,192 records waiting is
 // lost.
 func (a *Audit) Record(r notifications.AuditRecord) {
-	a.keeper.put(record{subject: auditSubject(r), id: rand.Text(), value: r})
+	a.keeper.put(record{subject: auditSubject(r), id: rand.Text(), value: r, listed: true})
 }
 
 // auditSubject is where a record is stored. Both names are there for whoever
@@ -63,38 +68,39 @@ func (a *Audit) Stats() KeepStats { return a.keeper.stats() }
 // Records returns what was stored since then, oldest first, at most limit
 // records.
 func (a *Audit) Records(ctx context.Context, since time.Time, limit int) ([]notifications.AuditRecord, error) {
+	var records []notifications.AuditRecord
+	if limit <= 0 {
+		return nil, nil
+	}
+	err := a.read(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	}, func(r notifications.AuditRecord) bool {
+		records = append(records, r)
+		return len(records) < limit
+	})
+	return records, err
+}
+
+// read gives take the records that are kept now, until it wants no more.
+func (a *Audit) read(ctx context.Context, from jetstream.OrderedConsumerConfig, take func(notifications.AuditRecord) (more bool)) error {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	consumer, err := a.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since, InactiveThreshold: auditTimeout,
+	err := scan(ctx, a.stream, from, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
+		var records []notifications.AuditRecord
+		if err := json.Unmarshal(msg.Data(), &records); err != nil {
+			return false, fmt.Errorf("at %d: %w", meta.Sequence.Stream, err)
+		}
+		return !slices.ContainsFunc(records, func(r notifications.AuditRecord) bool { return !take(r) }), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the audit: %w", unreachable(err))
+		return fmt.Errorf("read the audit: %w", err)
 	}
-	pending := consumer.CachedInfo().NumPending
-	messages, err := consumer.Messages()
-	if err != nil {
-		return nil, fmt.Errorf("read the audit: %w", unreachable(err))
-	}
-	defer messages.Stop()
-	var records []notifications.AuditRecord
-	for pending > 0 && len(records) < limit {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return nil, fmt.Errorf("read the audit: %w", unreachable(err))
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return nil, fmt.Errorf("read the audit: %w", err)
-		}
-		var r notifications.AuditRecord
-		if err = json.Unmarshal(msg.Data(), &r); err != nil {
-			return nil, fmt.Errorf("read the audit at %d: %w", meta.Sequence.Stream, err)
-		}
-		records, pending = append(records, r), meta.NumPending
-	}
-	return records, nil
+	return nil
 }
+
+// auditLinger is how long a record may wait for others. With --sync always each
+// message costs a flush of the disk, as the event does that it is about.
+const auditLinger = 50 * time.Millisecond
 
 // auditTimeout bounds the reading of the audit.
 const auditTimeout = time.Minute

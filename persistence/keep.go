@@ -35,17 +35,28 @@ type keeper struct {
 	js     jetstream.JetStream
 	what   string
 	logger *slog.Logger
+	// linger is how long a record waits for others to be stored with.
+	linger time.Duration
 
 	queue      chan record
 	kept, lost atomic.Int64
 }
 
 // record is a value that is stored as JSON. One with an id is stored once,
-// however often it is published.
+// however often it is published. Listed ones are stored as the elements of an
+// array, with the next ones for the same subject: an append of its own for each
+// would cost as much as the event it is about.
 type record struct {
 	subject, id string
 	value       any
+	listed      bool
+
+	data  []byte // the JSON, once the record is about to be stored
+	count int64  // of the records in it
 }
+
+// keepBytes bounds what is stored together.
+const keepBytes = 64 << 10
 
 func newKeeper(n *NATS, what string, logger *slog.Logger) (*keeper, error) {
 	// Else the library waits for ever for what is not answered, until too much is.
@@ -76,7 +87,7 @@ func (k *keeper) run(ctx context.Context) error {
 	for {
 		select {
 		case r := <-k.queue:
-			if batch := k.store(ctx, k.gather(r)); len(batch) > 0 {
+			if batch := k.store(ctx, k.gather(ctx, r)); len(batch) > 0 {
 				k.finish(ctx, batch)
 				return nil
 			}
@@ -98,29 +109,78 @@ func (k *keeper) finish(ctx context.Context, batch []record) {
 		}
 		select {
 		case r := <-k.queue:
-			batch = k.gather(r)
+			batch = k.gather(ctx, r)
 			continue
 		default:
 		}
 		return
 	}
-	lost := int64(len(batch) + len(k.queue))
+	lost := sum(batch) + int64(len(k.queue))
 	k.lost.Add(lost)
 	k.logger.WarnContext(ctx, "records are lost because the node stops", slog.String("of", k.what), slog.Int64("lost", lost))
 }
 
-// gather makes a batch of a record and of what has come in meanwhile.
-func (k *keeper) gather(r record) []record {
+// gather makes a batch of a record and of what comes while it lingers; when ctx
+// has ended, of what is there.
+func (k *keeper) gather(ctx context.Context, r record) []record {
 	batch := []record{r}
+	late := time.NewTimer(k.linger)
+	defer late.Stop()
 	for len(batch) < keepBatch {
 		select {
 		case r = <-k.queue:
 			batch = append(batch, r)
+			continue
 		default:
-			return batch
+		}
+		select {
+		case r = <-k.queue:
+			batch = append(batch, r)
+		case <-late.C:
+			return k.encode(batch)
+		case <-ctx.Done():
+			return k.encode(batch)
 		}
 	}
-	return batch
+	return k.encode(batch)
+}
+
+// encode makes the messages of records. One that cannot be encoded is lost, and
+// nothing else with it.
+func (k *keeper) encode(batch []record) []record {
+	messages := batch[:0]
+	for _, r := range batch {
+		data, err := encode(r.value)
+		if err != nil {
+			k.lose(err, 1)
+			continue
+		}
+		if n := len(messages) - 1; r.listed && n >= 0 && messages[n].listed && messages[n].subject == r.subject && len(messages[n].data)+len(data) < keepBytes {
+			last := &messages[n]
+			last.data = append(append(append(last.data[:len(last.data)-1], ','), data...), ']')
+			last.count++
+			continue
+		}
+		if r.listed {
+			data = append(append([]byte{'['}, data...), ']')
+		}
+		r.value, r.data, r.count = nil, data, 1
+		messages = append(messages, r)
+	}
+	return messages
+}
+
+func (k *keeper) lose(err error, n int64) {
+	k.lost.Add(n)
+	k.logger.Error("record is refused and lost", slog.String("of", k.what), slog.Any("error", err))
+}
+
+// sum is how many records these messages hold.
+func sum(messages []record) (n int64) {
+	for _, r := range messages {
+		n += r.count
+	}
+	return n
 }
 
 // store stores a batch, however long that takes, and returns what is left when
@@ -130,14 +190,13 @@ func (k *keeper) gather(r record) []record {
 func (k *keeper) store(ctx context.Context, batch []record) []record {
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		stored, err := k.try(ctx, batch)
-		k.kept.Add(int64(stored))
+		k.kept.Add(sum(batch[:stored]))
 		batch = batch[stored:]
 		if len(batch) == 0 {
 			return nil
 		}
 		if err != nil && refused(err) {
-			k.lost.Add(1)
-			k.logger.ErrorContext(ctx, "record is refused and lost", slog.String("of", k.what), slog.Any("error", err))
+			k.lose(err, batch[0].count)
 			batch = batch[1:]
 			continue
 		}
@@ -156,11 +215,9 @@ func (k *keeper) store(ctx context.Context, batch []record) []record {
 // refused tells whether it is of no use to try again.
 func refused(err error) bool {
 	var api *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, errNoRecord) ||
+	return errors.Is(err, nats.ErrMaxPayload) ||
 		errors.As(err, &api) && api.Code >= 400 && api.Code < 500 && api.Code != 429
 }
-
-var errNoRecord = errors.New("record cannot be encoded")
 
 // try publishes a batch at once and returns how many records from the first one
 // on are stored, and what was the matter with the next.
@@ -189,12 +246,8 @@ func (k *keeper) try(ctx context.Context, batch []record) (stored int, err error
 }
 
 func (k *keeper) publish(r record) (jetstream.PubAckFuture, error) { //nolint:ireturn // the library's type
-	data, err := encode(r.value)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoRecord, err)
-	}
 	msg := nats.NewMsg(r.subject)
-	msg.Data = data
+	msg.Data = r.data
 	if r.id != "" {
 		msg.Header.Set(nats.MsgIdHdr, r.id)
 	}

@@ -70,8 +70,9 @@ func TestAudit(t *testing.T) {
 		t.Errorf("of the future: got %d records, %v", len(records), err)
 	}
 	stop()
-	if info := s.info(t, "TIDINGS_AUDIT", "tidings.audit.notifications.emitted"); info.State.Subjects["tidings.audit.notifications.emitted"] != n {
-		t.Errorf("subjects: got %v", info.State.Subjects)
+	// What came together is stored together, a tenth of the messages at most.
+	if got := s.info(t, "TIDINGS_AUDIT", "tidings.audit.notifications.emitted").State.Subjects["tidings.audit.notifications.emitted"]; got < 1 || got > n/10 {
+		t.Errorf("%d records are stored in %d messages", n, got)
 	}
 }
 
@@ -97,8 +98,14 @@ func TestTheLastRecordsAreKept(t *testing.T) {
 		t.Errorf("got %+v, want every record accounted for", got)
 	}
 	// The last batch may not have been answered in time.
-	if stored := int64(s.info(t, "TIDINGS_AUDIT", "none").State.Msgs); stored < got.Kept || stored > got.Kept+256 {
-		t.Errorf("%d are stored, %d are said to be", stored, got.Kept)
+	records, err := audit.Records(t.Context(), time.Time{}, 2*queue)
+	if stored := int64(len(records)); err != nil || stored < got.Kept || stored > got.Kept+256 {
+		t.Errorf("%d are stored, %d are said to be: %v", stored, got.Kept, err)
+	}
+	for i, r := range records {
+		if r != audited(i) {
+			t.Fatalf("record %d: got %+v, want %+v", i, r, audited(i))
+		}
 	}
 }
 

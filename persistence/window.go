@@ -1,7 +1,6 @@
 package persistence
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -23,54 +22,27 @@ type Window struct {
 // messages. An error of take ends it.
 func ReadWindow(ctx context.Context, n *NATS, o Options, w Window, take func(*notifications.Entry) error) error {
 	o = o.withDefaults()
-	consumer, err := n.js.OrderedConsumer(ctx, o.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{logPrefix + EncodeToken(w.Hub) + ".>"},
-		DeliverPolicy:  jetstream.DeliverByStartTimePolicy,
-		OptStartTime:   &w.Since,
-	})
+	stream, err := n.js.Stream(ctx, o.Stream)
 	if err != nil {
-		return fmt.Errorf("window of %s: %w", o.Stream, err)
+		return fmt.Errorf("stream %s: %w", o.Stream, unreachable(err))
 	}
 	until := w.Until
 	if until.IsZero() {
 		until = time.Now()
 	}
-	for more := true; more && err == nil; {
-		more, err = o.readBatch(ctx, consumer, until, take)
-	}
-	return err
-}
-
-// readBatch gives take the next entries; false = there are no more in the window.
-func (o Options) readBatch(ctx context.Context, from jetstream.Consumer, until time.Time, take func(*notifications.Entry) error) (bool, error) {
-	batch, err := from.FetchNoWait(windowBatch)
-	if err != nil {
-		return false, fmt.Errorf("window of %s: %w", o.Stream, err)
-	}
-	taken := 0
-	for msg := range batch.Messages() {
-		meta, metaErr := msg.Metadata()
-		if metaErr != nil {
-			return false, fmt.Errorf("window of %s: %w", o.Stream, metaErr)
-		}
+	return scan(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{logPrefix + EncodeToken(w.Hub) + ".>"},
+		DeliverPolicy:  jetstream.DeliverByStartTimePolicy,
+		OptStartTime:   &w.Since,
+	}, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
 		if !meta.Timestamp.Before(until) {
 			return false, nil
 		}
-		taken++
 		position := notifications.Position(meta.Sequence.Stream)
-		entry, unreadable := o.entry(stored{subject: msg.Subject(), header: msg.Headers(), data: msg.Data(), position: position, at: meta.Timestamp})
-		if unreadable != nil {
-			continue
+		entry, err := o.entry(stored{subject: msg.Subject(), header: msg.Headers(), data: msg.Data(), position: position, at: meta.Timestamp})
+		if err != nil {
+			return true, nil //nolint:nilerr // it is among the rejected messages
 		}
-		if err = take(entry); err != nil {
-			return false, err
-		}
-	}
-	if err = cmp.Or(batch.Error(), ctx.Err()); err != nil {
-		return false, fmt.Errorf("window of %s: %w", o.Stream, err)
-	}
-	return taken > 0, nil
+		return true, take(entry)
+	})
 }
-
-// windowBatch is how many messages a tool asks for at once.
-const windowBatch = 500
