@@ -156,3 +156,48 @@ type (
 	ping    struct{ parcel *parcel }
 	confirm struct{}
 )
+
+// addressee is the connection a message is for that the shard only passes on.
+func addressee(message any) *Connection {
+	switch m := message.(type) {
+	case *answer:
+		return m.handle
+	case *control:
+		return m.handle
+	case *resume:
+		return m.handle
+	case *hangUp:
+		return m.handle
+	case *drained:
+		return m.handle
+	case *page:
+		return m.handle
+	case *acked:
+		return m.handle
+	case *release:
+		return m.handle
+	case *detach:
+		return m.handle
+	case *attach:
+		return m.handle
+	case *reloaded:
+		return m.handle
+	case *follow:
+		return m.handle
+	case *recounted:
+		return m.handle
+	default:
+		return nil
+	}
+}
+
+// metered tells whether a message holds one of the door's slots.
+func metered(message any) bool {
+	switch message.(type) {
+	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp, *acked, *release, *detach, *attach,
+		*update, *follow:
+		return true
+	default:
+		return false
+	}
+}

@@ -27,14 +27,14 @@ func scan(ctx context.Context, stream jetstream.Stream, from jetstream.OrderedCo
 // scanBatch takes the next of the messages that are left. None come when the
 // rest has expired meanwhile.
 func scanBatch(ctx context.Context, from jetstream.Consumer, left uint64, take func(jetstream.Msg, *jetstream.MsgMetadata) (bool, error)) (taken uint64, more bool, err error) {
-	batch, err := from.Fetch(int(min(left, batchMessages)), jetstream.FetchMaxWait(attemptTime)) //nolint:gosec // batchMessages at most
+	batch, err := from.Fetch(int(min(left, batchMessages)), jetstream.FetchMaxWait(attemptTime))
 	if err != nil {
 		return 0, false, unreachable(err)
 	}
 	for msg := range batch.Messages() {
-		meta, err := msg.Metadata()
-		if err != nil {
-			return taken, false, err
+		meta, metaErr := msg.Metadata()
+		if metaErr != nil {
+			return taken, false, metaErr
 		}
 		taken++
 		if more, err = take(msg, meta); err != nil || !more {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tidings/notifications"
+	"tidings/persistence"
 )
 
 // asking are the settings of a command that asks a server.
@@ -34,7 +35,12 @@ func (a asking) get(ctx context.Context, path string, query url.Values, into any
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+a.Token)
+	return answerTo(request, a.Token, into)
+}
+
+// answerTo sends a request in the name of a token's owner and reads the answer.
+func answerTo(request *http.Request, token string, into any) error {
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
@@ -44,10 +50,38 @@ func (a asking) get(ctx context.Context, path string, query url.Values, into any
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
 		return refused(response.Status, answer)
 	}
 	return json.Unmarshal(answer, into)
+}
+
+// refused says why a server has refused an event, in its own words if it has
+// any.
+func refused(status string, answer []byte) error {
+	var problem struct{ Detail string }
+	if err := json.Unmarshal(answer, &problem); err != nil || problem.Detail == "" {
+		return fmt.Errorf("server answered %s", status)
+	}
+	return fmt.Errorf("server answered %s: %s", status, problem.Detail)
+}
+
+// natsServer are the settings of a command that talks to NATS itself.
+type natsServer struct {
+	NATS            string `name:"nats" xor:"way" placeholder:"URL" help:"The NATS server of the log."`
+	NATSCreds       string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it."`
+	NATSToken       string `name:"nats-token" env:"TIDINGS_NATS_TOKEN" help:"Token for it."`
+	NATSUser        string `name:"nats-user" help:"User for it."`
+	NATSPassword    string `name:"nats-password" env:"TIDINGS_NATS_PASSWORD" help:"Password for it."`
+	NATSInboxPrefix string `name:"nats-inbox-prefix" placeholder:"PREFIX" help:"Where it sends answers to. Default _INBOX."`
+	NATSCA          string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)."`
+}
+
+func (s natsServer) connect() (*persistence.NATS, error) {
+	return persistence.Connect(persistence.ConnectOptions{
+		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword,
+		CA: s.NATSCA, InboxPrefix: s.NATSInboxPrefix,
+	})
 }
 
 type explainCommand struct {

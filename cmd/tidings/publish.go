@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,13 +36,7 @@ type publishCommand struct {
 	URL   string `name:"url" xor:"way" placeholder:"URL" help:"The server to post to, such as http://127.0.0.1:8080."`
 	Token string `env:"TIDINGS_TOKEN" help:"Token of an emitter, for --url."`
 
-	NATS            string `name:"nats" xor:"way" placeholder:"URL" help:"The NATS server to publish to."`
-	NATSCreds       string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it."`
-	NATSToken       string `name:"nats-token" help:"Token for it."`
-	NATSUser        string `name:"nats-user" help:"User for it."`
-	NATSPassword    string `name:"nats-password" help:"Password for it."`
-	NATSInboxPrefix string `name:"nats-inbox-prefix" placeholder:"PREFIX" help:"Where it sends answers to. Default _INBOX."`
-	NATSCA          string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)."`
+	natsServer
 
 	Timeout time.Duration `default:"15s" help:"How long it may take."`
 }
@@ -101,9 +94,7 @@ func (c publishCommand) event() (notifications.Event, error) {
 
 // emit appends to the log without the help of a server.
 func (c publishCommand) emit(ctx context.Context, e notifications.Event) (notifications.Receipt, error) {
-	conn, err := persistence.Connect(persistence.ConnectOptions{
-		URL: c.NATS, Credentials: c.NATSCreds, Token: c.NATSToken, User: c.NATSUser, Password: c.NATSPassword, CA: c.NATSCA, InboxPrefix: c.NATSInboxPrefix,
-	})
+	conn, err := c.connect()
 	if err != nil {
 		return notifications.Receipt{}, err
 	}
@@ -124,28 +115,5 @@ func (c publishCommand) post(ctx context.Context, e notifications.Event) (notifi
 		return receipt, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+c.Token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return receipt, err
-	}
-	defer func() { _ = response.Body.Close() }() // it has been read
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return receipt, err
-	}
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
-		return receipt, refused(response.Status, answer)
-	}
-	return receipt, json.Unmarshal(answer, &receipt)
-}
-
-// refused says why a server has refused an event, in its own words if it has
-// any.
-func refused(status string, answer []byte) error {
-	var problem struct{ Detail string }
-	if err := json.Unmarshal(answer, &problem); err != nil || problem.Detail == "" {
-		return fmt.Errorf("server answered %s", status)
-	}
-	return fmt.Errorf("server answered %s: %s", status, problem.Detail)
+	return receipt, answerTo(request, c.Token, &receipt)
 }

@@ -27,14 +27,9 @@ type replayCommand struct {
 	ToHub string  `name:"to-hub" placeholder:"HUB" help:"The hub to emit to; never the hub it comes from."`
 	Rate  float64 `default:"100" help:"Events a second at most."`
 
-	NATS            string `name:"nats" placeholder:"URL" help:"The NATS server of the log."`
-	NATSCreds       string `name:"nats-creds" placeholder:"FILE" help:"Credentials for it."`
-	NATSToken       string `name:"nats-token" env:"TIDINGS_NATS_TOKEN" help:"Token for it."`
-	NATSUser        string `name:"nats-user" help:"User for it."`
-	NATSPassword    string `name:"nats-password" env:"TIDINGS_NATS_PASSWORD" help:"Password for it."`
-	NATSInboxPrefix string `name:"nats-inbox-prefix" placeholder:"PREFIX" help:"Where it sends answers to. Default _INBOX."`
-	NATSCA          string `name:"nats-ca" placeholder:"FILE" help:"Certificates that its certificate must stem from (PEM)."`
-	Stream          string `default:"TIDINGS" help:"Name of the JetStream stream."`
+	natsServer
+
+	Stream string `default:"TIDINGS" help:"Name of the JetStream stream."`
 }
 
 func (c replayCommand) Run(ctx context.Context, env environment) error {
@@ -76,9 +71,7 @@ func (c replayCommand) emitAgain(ctx context.Context, env environment) (err erro
 			return fmt.Errorf("--until: %w", err)
 		}
 	}
-	conn, err := persistence.Connect(persistence.ConnectOptions{
-		URL: c.NATS, Credentials: c.NATSCreds, Token: c.NATSToken, User: c.NATSUser, Password: c.NATSPassword, CA: c.NATSCA, InboxPrefix: c.NATSInboxPrefix,
-	})
+	conn, err := c.connect()
 	if err != nil {
 		return err
 	}

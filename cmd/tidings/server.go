@@ -216,19 +216,6 @@ func (n *node) openLog(ctx context.Context) (err error) {
 	return err
 }
 
-// held tells whether the log holds an event of that id. A node that has not read
-// the log does not know.
-func (n *node) held(ctx context.Context, of, id string) (bool, error) {
-	if !n.ready.Load() {
-		return false, notifications.ErrUnavailable
-	}
-	if err := n.log.Await(ctx); err != nil {
-		return false, err
-	}
-	entries, err := n.log.Find(ctx, of, id)
-	return len(entries) > 0, err
-}
-
 func (n *node) loadIdentity(ctx context.Context) (err error) {
 	if n.policy, err = n.s.policy(); err != nil {
 		return err
@@ -279,32 +266,6 @@ func (n *node) makeHubs(context.Context) (err error) {
 	}
 	n.notifications, err = hub.NewNotifications(options, n.commands) //nolint:contextcheck // its methods have the context of their call
 	return err
-}
-
-// records finds what is kept about an id in two places.
-type records struct {
-	*persistence.Audit
-
-	log *persistence.Log
-}
-
-// Rejections implements notifications.Records.
-func (r records) Rejections(ctx context.Context, of, id string) ([]notifications.Rejection, error) {
-	return r.log.Rejections(ctx, of, id)
-}
-
-// open tells how far a connection of this node was sent.
-func (n *node) open(connectionID string) (notifications.Position, bool) {
-	return n.notifications.Sent(connectionID)
-}
-
-// followStates hands on what has changed about users.
-func (n *node) followStates(ctx context.Context) error {
-	return n.states.Follow(ctx, func(ctx context.Context, c notifications.Changed) {
-		if err := n.notifications.Change(ctx, c); err != nil && ctx.Err() == nil {
-			n.logger.WarnContext(ctx, "change of a user cannot be handed on", slog.Any("error", err))
-		}
-	})
 }
 
 // follow hands the log on until ctx ends.
