@@ -622,7 +622,7 @@ func final(t *testing.T, n *node, m actors.Member, sink *actorstest.Sink) {
 // mine is what the log has for a member.
 func mine(t *testing.T, n *node, m actors.Member) []*notifications.Entry {
 	t.Helper()
-	page, err := n.log.Read(t.Context(), notifications.Query{Hub: notifications.DefaultHub, Memberships: []notifications.Membership{
+	page, err := n.log.Read(t.Context(), notifications.Query{Limit: 1 << 20, Hub: notifications.DefaultHub, Memberships: []notifications.Membership{
 		{Recipient: notifications.ToUser(m.User)}, {Recipient: notifications.ToRole(m.Roles[0])}, {Recipient: notifications.ToEveryone()},
 	}})
 	if err != nil {

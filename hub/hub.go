@@ -121,10 +121,9 @@ type Options struct {
 type Durable struct {
 	Reader  notifications.Reader
 	Devices notifications.Devices
-	// Inboxes hold what is known of users, and Catalogue counts what is in their
-	// inboxes. nil = the hub has no inboxes, mutes and durable memberships.
-	Inboxes   *notifications.Inboxes
-	Catalogue notifications.Catalogue
+	// Inboxes hold what is known of users. nil = the hub has no inboxes, mutes and
+	// durable memberships.
+	Inboxes *notifications.Inboxes
 	// Visits keeps who was connected when. nil = nobody does.
 	Visits notifications.Visits
 	// Node names this process in visits.
@@ -199,7 +198,10 @@ func New(o Options) (*Hub, error) {
 		Logger: o.Logger, Observer: o.Deliveries,
 	}
 	if o.Durable != nil {
-		settings.Reader, settings.Catalogue = o.Durable.Reader, o.Durable.Catalogue
+		settings.Reader = o.Durable.Reader
+		if o.Durable.Inboxes != nil {
+			settings.Catalogue = o.Durable.Inboxes.Catalogue()
+		}
 	}
 	system, err := actors.New(settings)
 	if err != nil {

@@ -148,7 +148,7 @@ func newHouse(t *testing.T, o hub.Options) *house {
 	t.Helper()
 	h := &house{log: &memory{Log: &actorstest.Log{}}, devices: &devices{}, states: &notificationstest.States{}}
 	inboxes := notifications.NewInboxes(notifications.InboxesOptions{Log: h.log, States: h.states, Policy: o.Policy})
-	o.Durable = &hub.Durable{Reader: h.log, Devices: h.devices, Inboxes: inboxes, Catalogue: h.log}
+	o.Durable = &hub.Durable{Reader: h.log, Devices: h.devices, Inboxes: inboxes}
 	h.inboxes = inboxes
 	h.states.Deliver = func(c notifications.Changed) { _ = h.Change(context.Background(), c) }
 	if o.Policy == nil {

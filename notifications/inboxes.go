@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -40,6 +41,9 @@ func NewInboxes(o InboxesOptions) *Inboxes {
 	}
 	return &Inboxes{o}
 }
+
+// Catalogue is what the inboxes are counted with.
+func (b *Inboxes) Catalogue() Catalogue { return b.o.Log } //nolint:ireturn // the log, seen from here
 
 type noAudit struct{}
 
@@ -107,13 +111,31 @@ func (b *Inboxes) Enter(ctx context.Context, a Asker) (State, error) {
 var errNoChange = errors.New("nothing to change")
 
 // maxAttempts bounds how often a change is decided anew because another one
-// came first.
-const maxAttempts = 32
+// came first; maxPause how long it waits before that.
+const (
+	maxAttempts = 32
+	minPause    = time.Millisecond
+	maxPause    = 50 * time.Millisecond
+)
+
+// standBack waits for a random while, longer with every attempt: who has just
+// lost would lose again to whoever has the state at hand.
+func standBack(ctx context.Context, attempt int) error {
+	longest := min(minPause<<min(attempt, 10), maxPause)
+	t := time.NewTimer(rand.N(longest)) //nolint:gosec // no secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // change decides on a change from the newest state and stores it, again if
 // another one came first.
 func (b *Inboxes) change(ctx context.Context, a Asker, decide func(s *State) (Change, error)) (State, error) {
-	for range maxAttempts {
+	for attempt := range maxAttempts {
 		s, err := b.load(ctx, a)
 		if err != nil {
 			return State{}, err
@@ -132,6 +154,9 @@ func (b *Inboxes) change(ctx context.Context, a Asker, decide func(s *State) (Ch
 		next, err := b.o.States.Append(ctx, a.Hub, a.user(), s, c)
 		if !errors.Is(err, ErrStale) {
 			return next, err
+		}
+		if err = standBack(ctx, attempt); err != nil {
+			return State{}, err
 		}
 	}
 	return State{}, fmt.Errorf("%w: the state of this user keeps changing", ErrUnavailable)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,6 +140,40 @@ func TestChangeIsDecidedAnewWhenAnotherCameFirst(t *testing.T) {
 			t.Errorf("%d others first: got error %v after %d tries, want %v after %d", test.stale, err, states.tries.Load(), test.want, test.tries)
 		}
 	}
+}
+
+// hurried is a store that another one keeps changing until a time; it implements
+// notifications.States.
+type hurried struct {
+	*notificationstest.States
+
+	until time.Time
+}
+
+func (b *hurried) Append(ctx context.Context, name, user string, from notifications.State, c notifications.Change) (notifications.State, error) {
+	if time.Now().Before(b.until) {
+		return notifications.State{}, notifications.ErrStale
+	}
+	return b.States.Append(ctx, name, user, from, c)
+}
+
+// A device in a hurry keeps another one waiting, not from acting; who has gone
+// meanwhile waits no longer.
+func TestChangesStandBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.fill(t, 3)
+		states := &hurried{States: w.states, until: time.Now().Add(200 * time.Millisecond)}
+		b := notifications.NewInboxes(notifications.InboxesOptions{Log: w.log, States: states, Now: w.now})
+		gone, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer leave()
+		if _, err := b.MarkAll(gone, w.as("ann"), notifications.ChangeAllRead, notifications.UpTo{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v of who has gone", err)
+		}
+		if _, err := b.MarkAll(t.Context(), w.as("ann"), notifications.ChangeAllRead, notifications.UpTo{}); err != nil {
+			t.Errorf("got error %v after a busy while", err)
+		}
+	})
 }
 
 // calls are all that Inboxes can do for an asker.

@@ -121,6 +121,3 @@ func (k *kept) About(_ context.Context, hub, id string) ([]notifications.AuditRe
 func (k *kept) Rejections(_ context.Context, hub, id string) ([]notifications.Rejection, error) {
 	return k.rejected[hub+"/"+id], nil
 }
-
-// Await implements notifications.Catalogue: a log in memory is never behind.
-func (l *log) Await(context.Context) error { return nil }

@@ -262,7 +262,7 @@ func (n *node) makeHubs(context.Context) (err error) {
 		host = "unknown"
 	}
 	options.Durable = &hub.Durable{
-		Reader: n.log, Devices: n.cursors, Inboxes: n.inboxes, Catalogue: n.log, Visits: n.visits, Node: host + "/" + strconv.Itoa(os.Getpid()),
+		Reader: n.log, Devices: n.cursors, Inboxes: n.inboxes, Visits: n.visits, Node: host + "/" + strconv.Itoa(os.Getpid()),
 	}
 	n.notifications, err = hub.NewNotifications(options, n.commands) //nolint:contextcheck // its methods have the context of their call
 	return err

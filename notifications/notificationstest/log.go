@@ -3,6 +3,7 @@ package notificationstest
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -74,14 +75,31 @@ func (l *Log) Append(_ context.Context, hub string, e notifications.Event) (noti
 			return notifications.Receipt{ID: e.ID, Position: earlier.Position, Duplicate: true}, nil
 		}
 	}
-	p := notifications.Position(len(l.entries) + 1)
-	l.mark(p, hub, &e)
-	l.entries = append(l.entries, &notifications.Entry{Position: p, Hub: hub, Event: e, Stored: stored})
+	p := l.add(&notifications.Entry{Position: l.next(), Hub: hub, Event: e, Stored: stored})
+	return notifications.Receipt{ID: e.ID, Position: p}, nil
+}
+
+// Put stores what entry makes of the next position, as it is.
+func (l *Log) Put(entry func(p notifications.Position) *notifications.Entry) *notifications.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := entry(l.next())
+	l.add(e)
+	return e
+}
+
+func (l *Log) next() notifications.Position { return notifications.Position(len(l.entries) + 1) }
+
+func (l *Log) add(entry *notifications.Entry) notifications.Position {
+	e := &entry.Event
+	l.mark(entry.Position, entry.Hub, e)
+	l.entries = append(l.entries, entry)
 	l.briefs = append(l.briefs, notifications.Brief{
-		Position: p, Hub: hub, Stored: stored, Recipient: e.Recipient, Type: e.Type, Severity: e.Severity, MembersAt: e.MembersAt,
+		Position: entry.Position, Hub: entry.Hub, Stored: entry.Stored, Recipient: e.Recipient, Type: e.Type,
+		Severity: cmp.Or(e.Severity, notifications.Info), MembersAt: cmp.Or(e.MembersAt, notifications.Emit),
 		ExpiresAt: e.ExpiresAt, Recall: e.Recalls != "",
 	})
-	return notifications.Receipt{ID: e.ID, Position: p}, nil
+	return entry.Position
 }
 
 // mark notes what an event at p does to earlier ones: a recall takes back those
@@ -115,18 +133,18 @@ func (l *Log) holds(p notifications.Position) bool {
 	return p > l.dropped && p <= notifications.Position(len(l.entries))
 }
 
-// told are the positions that memberships are told when they read the log,
-// oldest first.
-func (l *Log) told(hub string, memberships []notifications.Membership) []notifications.Position {
+// told gives yield the positions beyond after that memberships are told when they
+// read the log, oldest first.
+func (l *Log) told(hub string, memberships []notifications.Membership, after notifications.Position) iter.Seq[notifications.Position] {
 	now := l.now()
-	var all []notifications.Position
-	for _, b := range l.briefs {
-		expired := !b.ExpiresAt.IsZero() && !now.Before(b.ExpiresAt)
-		if l.reads(hub, memberships, b) && !expired && b.CollapsedBy == 0 && b.RecalledBy == 0 {
-			all = append(all, b.Position)
+	return func(yield func(notifications.Position) bool) {
+		for _, b := range l.briefs[min(int(max(after, l.dropped)), len(l.briefs)):] {
+			left := b.CollapsedBy != 0 || b.RecalledBy != 0 || !b.ExpiresAt.IsZero() && !now.Before(b.ExpiresAt)
+			if !left && l.reads(hub, memberships, b) && !yield(b.Position) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 func (l *Log) reads(hub string, memberships []notifications.Membership, b notifications.Brief) bool {
@@ -141,13 +159,13 @@ func (l *Log) Read(_ context.Context, q notifications.Query) (notifications.Page
 		return notifications.Page{}, l.broken
 	}
 	page := notifications.Page{UpTo: notifications.Position(len(l.entries)), First: l.dropped + 1}
-	positions, limit := q.Exact, len(q.Exact)
+	positions, limit := slices.Values(q.Exact), len(q.Exact)
 	if q.Exact == nil {
-		positions, limit = l.told(q.Hub, q.Memberships), cmp.Or(q.Limit, 256)
+		positions, limit = l.told(q.Hub, q.Memberships, q.After), cmp.Or(q.Limit, 256)
 	}
-	for _, p := range positions {
+	for p := range positions {
 		switch {
-		case p <= q.After || !l.holds(p):
+		case !l.holds(p):
 		case len(page.Entries) == limit:
 			page.UpTo = page.Entries[limit-1].Position
 			return page, nil
@@ -182,7 +200,7 @@ func (l *Log) Before(t time.Time) notifications.Position {
 func (l *Log) Recent(hub string, memberships []notifications.Membership, n int) (notifications.Position, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	told := l.told(hub, memberships)
+	told := slices.Collect(l.told(hub, memberships, 0))
 	if n = min(n, len(told)); n == 0 {
 		return notifications.Position(len(l.entries)), 0
 	}
