@@ -165,9 +165,6 @@ type claim struct {
 	place
 
 	sequence uint64
-	// mine says that this node has taken the event just now, so that nobody can
-	// have appended it before.
-	mine bool
 }
 
 // take makes an event that waits one that can no longer be canceled. What it
@@ -179,23 +176,25 @@ func (s *Schedules) take(ctx context.Context, hub, id, nonce string) (claim, err
 			return claim{}, err
 		}
 		if is.State != waiting {
-			return claim{place: is, sequence: sequence}, nil
+			return claim{is, sequence}, nil
 		}
 		is.State = taken
 		sequence, err = s.set(ctx, hub, id, sequence, is)
 		if errors.Is(err, errLast) {
 			continue
 		}
-		return claim{is, sequence, true}, err
+		return claim{is, sequence}, err
 	}
 }
 
-// appendDue appends an event, unless it has expired or the log has it.
+// appendDue appends an event, unless it has expired or the log has it: another
+// node may have died after it had appended it, or a server that was killed may
+// have forgotten that it was taken.
 func (s *Schedules) appendDue(ctx context.Context, hub string, is claim) (notifications.Position, error) {
 	if is.Event.Expired(time.Now()) {
 		return 0, nil
 	}
-	if !is.mine && s.due.Held != nil {
+	if s.due.Held != nil {
 		held, err := s.due.Held(ctx, hub, is.Event.ID)
 		if err != nil || held {
 			return 0, err

@@ -43,10 +43,10 @@ type Schedules struct {
 type SchedulesOptions struct {
 	// Log is where due events go.
 	Log notifications.Appender
-	// Held tells whether the log holds an event of that id. It is asked before
-	// an event is appended that a node may have appended already, because the log
-	// knows ids for two minutes only. An error says that this node does not know
-	// yet. nil = ids that come back are left to the log.
+	// Held tells whether the log holds an event of that id. It is asked before an
+	// event is appended, because the log knows ids for two minutes only. An error
+	// says that this node does not know yet. nil = ids that come back are left to
+	// the log.
 	Held func(ctx context.Context, hub, id string) (bool, error)
 	// TakeOver is how long a node may take for one event before another one tries
 	// it. Default 15 s; an append may take ten.
