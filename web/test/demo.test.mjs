@@ -304,6 +304,7 @@ describe("demo page", { timeout: 600_000 }, () => {
     assert.deepEqual(await cleo.has(1), ["typed"]);
     assert.equal(await focused(), "Send", "a toast does not take the focus");
 
+    await cleo.bell("1 unread");
     await cleo.page.keyboard.press("Control+Home");
     await tabTo(/^Notifications, 1 unread/);
     await keyboard.press("Space");
