@@ -21,11 +21,10 @@ type desk struct {
 	dirty []*actor.PID  // connections with something to write, see shard.settle
 	gone  []*Connection // connections that have ended on their own
 
-	// connection is the recipe of every connection actor; joining is the one
-	// that is being made. One recipe for all saves half a kilobyte each.
-	connection *actor.Props
-	joining    *Connection
-	seating    *person // of the user actor that is being made
+	// joining and seating are for the actor that is being made. One recipe for
+	// all of a kind saves half a kilobyte each.
+	joining *Connection // of a connection
+	seating *person     // of a user
 }
 
 // ring holds the parcels for everyone that some connection has not been given.

@@ -10,7 +10,7 @@ type group struct {
 	members seats
 }
 
-// admit and dismiss change the members of a cell.
+// admit and dismiss change the connections of a cell or of a user.
 type (
 	admit   struct{ handle *Connection }
 	dismiss struct{ handle *Connection }

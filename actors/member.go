@@ -70,7 +70,6 @@ type Connection struct {
 	member *Member
 	person *person
 	roles  []string // those in force
-	name   string
 	pid    *actor.PID
 	wrote  time.Time
 	retry  bool // the log could not be read

@@ -203,14 +203,24 @@ func (s *shard) join(ctx actor.Context, m *join) {
 		s.restate(ctx, seat.person, member.State)
 	}
 	member.State = nil // it is the person's now
-	m.handle.name, m.handle.person = s.name("connection"), seat.person
+	m.handle.person = seat.person
 	m.handle.roles = m.handle.rolesInForce()
-	ctx.Send(seat.pid, m)
+	s.desk.joining = m.handle
+	pid, err := ctx.SpawnNamed(s.props.connection, s.name(connectionName))
+	if err != nil {
+		panic(err) // names are counted, so this cannot be
+	}
+	s.desk.joining = nil
+	m.handle.pid = pid
+	ctx.Send(seat.pid, &admit{m.handle})
 	for _, r := range m.handle.cells() {
 		s.addTo(ctx, r, m.handle)
 	}
 	m.reply <- nil
 }
+
+// connectionName begins the names of connection actors.
+const connectionName = "connection"
 
 // name is the address of a new actor. It holds no user id: addresses reach
 // logs.
@@ -293,7 +303,9 @@ func (s *shard) leave(ctx actor.Context, m *leave) {
 		s.removeFrom(ctx, r, handle)
 	}
 	seat := s.users[handle.userKey()]
-	ctx.Send(seat.pid, m)
+	ctx.Send(seat.pid, &dismiss{handle})
+	ctx.Send(handle.pid, m)
+	ctx.Stop(handle.pid)
 	if seat.person.connections.len() == 0 {
 		delete(s.users, seat.key)
 		s.unseat(seat)

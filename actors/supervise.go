@@ -3,6 +3,7 @@ package actors
 import (
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -16,33 +17,29 @@ type gauges struct {
 
 // propsOf holds the recipes of the actors that a shard makes.
 type propsOf struct {
-	user, group *actor.Props
+	user, group, connection *actor.Props
 }
 
-// The throughputs of dispatchers: messages before the goroutine yields.
-const (
-	shardThroughput  = 300
-	inlineThroughput = 1 << 20 // its shard yields
-)
-
-// inlineMailbox bounds what an inline actor may have waiting. It has mail
-// waiting only while it handles some, so a few places are enough.
-const inlineMailbox = 256
+// shardThroughput is how many messages a shard handles before it yields.
+const shardThroughput = 300
 
 // inline makes an actor run on the goroutine of its sender, the shard.
 func inline(d *desk) []actor.PropsOption {
 	return []actor.PropsOption{
-		actor.WithDispatcher(actor.NewSynchronizedDispatcher(inlineThroughput)),
-		actor.WithMailbox(newMailbox(inlineMailbox, &d.gauges.overflow)),
-		actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, stopIt)),
+		actor.WithMailbox(func() actor.Mailbox { return &inlineMailbox{overflow: &d.gauges.overflow} }),
 	}
 }
 
-// stopIt is the rule for connections: the socket cannot be made again, the
-// browser comes back and the log replays. resumeIt is the rule for users and
-// groups, which hold nothing but their connections.
-func stopIt(any) actor.Directive   { return actor.StopDirective }
-func resumeIt(any) actor.Directive { return actor.ResumeDirective }
+// HandleFailure implements actor.SupervisorStrategy. A connection that fails is
+// stopped: its socket cannot be made again, the browser comes back and the log
+// replays. Users and groups go on: they hold nothing but their connections.
+func (s *shard) HandleFailure(_ *actor.ActorSystem, by actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, _, _ any) { //nolint:revive // as the library wants it
+	if strings.HasPrefix(strings.TrimPrefix(child.GetId(), s.self.GetId()+"/"), connectionName+"/") {
+		by.StopChildren(child)
+		return
+	}
+	by.ResumeChildren(child)
+}
 
 // logPanic is deferred by the inline actors. It logs a panic with its stack,
 // which the library does not, and hands it on to the supervisor. A panic while

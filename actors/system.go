@@ -78,15 +78,15 @@ func (s *System) addShard(i int) error {
 		door.credits <- struct{}{}
 	}
 	d := &desk{options: s.options, shard: i, gauges: &s.gauges, shared: s, now: s.options.Now()}
-	d.connection = actor.PropsFromProducer(func() actor.Actor { return newConnection(d) }, inline(d)...)
 	state := &shard{
 		desk: d, door: door,
 		users: make(map[string]*userSeat),
 		cells: make(map[notifications.Recipient]*cellSeat),
 		conns: make(map[string]*Connection),
 		props: propsOf{
-			user:  actor.PropsFromProducer(func() actor.Actor { return &user{desk: d, person: d.seating} }, inline(d)...),
-			group: actor.PropsFromProducer(func() actor.Actor { return &group{desk: d} }, inline(d)...),
+			user:       actor.PropsFromProducer(func() actor.Actor { return &user{desk: d, person: d.seating} }, inline(d)...),
+			group:      actor.PropsFromProducer(func() actor.Actor { return &group{desk: d} }, inline(d)...),
+			connection: actor.PropsFromProducer(func() actor.Actor { return newConnection(d) }, inline(d)...),
 		},
 	}
 	// Beyond the commands and batches, a shard may have one page, one drain
@@ -96,7 +96,6 @@ func (s *System) addShard(i int) error {
 		func() actor.Actor { return state },
 		actor.WithDispatcher(actor.NewDefaultDispatcher(shardThroughput)),
 		actor.WithMailbox(newMailbox(1<<30, &s.gauges.overflow)),
-		actor.WithSupervisor(actor.NewOneForOneStrategy(0, 0, resumeIt)),
 	), shardName(i))
 	if err != nil {
 		return err
