@@ -68,8 +68,6 @@ func (s *Server) admit(r *http.Request, by caller, transport string, attach func
 }
 
 func (s *Server) newConn(n negotiated, r *http.Request, by caller) *Conn {
-	// Cloned: this is a piece of the request, which would stay in memory.
-	by.token = strings.Clone(by.token)
 	c := &Conn{server: s, id: n.id, maker: by, query: publicQuery(r), remote: r.RemoteAddr, opened: time.Now()}
 	c.principal.Store(&c.maker.principal)
 	return c
@@ -121,10 +119,13 @@ func (s *Server) find(r *http.Request, by caller) (*Conn, error) {
 // publicQuery is the query without what must stay secret. It holds nothing of
 // the request's memory.
 func publicQuery(r *http.Request) url.Values {
-	q := url.Values{}
+	var q url.Values
 	for key, values := range r.URL.Query() {
 		if strings.EqualFold(key, "access_token") || strings.EqualFold(key, "id") {
 			continue
+		}
+		if q == nil {
+			q = url.Values{}
 		}
 		for _, value := range values {
 			q.Add(strings.Clone(key), strings.Clone(value))

@@ -3,9 +3,9 @@
 // [Conn], over WebSockets, Server-Sent Events or long polling. It knows
 // sockets, headers and transports and nothing of hubs.
 //
-// An idle WebSocket costs one goroutine and no buffer: the HTTP handler has
-// returned, the goroutine waits for the header of a frame, and there is no
-// writer and no timer. A long-polling connection costs the same goroutine and
+// An idle WebSocket costs no goroutine and no buffer: the HTTP handler has
+// returned, one poller waits for all sockets whose clients say nothing, and there
+// is no writer and no timer. A long-polling connection costs the same goroutine and
 // one timer, and those of the HTTP server while a poll waits; an event stream
 // keeps its HTTP handler, which writes it. Whoever owns the connection above
 // writes to it without waiting, see [Sink].
@@ -72,8 +72,8 @@ type pipe interface {
 	close() (reason string)
 }
 
-// Conn is one connection. Receive, SetReadDeadline, SetBinary and Return
-// belong to the goroutine of Handler.ServeConn, a Sink to one owner at a time;
+// Conn is one connection. Receive, SetReadDeadline, SetBinary, MayRest, Rest and
+// Return belong to the goroutine of Handler.ServeConn, a Sink to one owner at a time;
 // the others are safe for concurrent use.
 type Conn struct {
 	server    *Server
@@ -85,6 +85,8 @@ type Conn struct {
 	span      trace.SpanContext
 	opened    time.Time
 	resumable bool
+
+	next func() // of Rest
 
 	control   atomic.Pointer[func([]byte)]
 	principal atomic.Pointer[roles.Principal] // of the newest request

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"tidings/roles"
 )
@@ -42,6 +43,7 @@ func (g *gate) enter(w http.ResponseWriter, r *http.Request) (caller, bool) {
 // of the endpoint.
 func (g *gate) authenticate(w http.ResponseWriter, r *http.Request) (caller, bool) {
 	token, err := roles.BearerToken(r)
+	token = strings.Clone(token) // it is a piece of the request, which would stay in memory
 	if err == nil && g.options.Verifier == nil {
 		return caller{token: token}, true
 	}

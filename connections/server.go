@@ -17,8 +17,9 @@ import (
 // Handler is what a connection is for; hub.Hub is one.
 type Handler interface {
 	// ServeConn serves one connection and returns when it is over; its
-	// transport is closed then. It runs on the connection's own goroutine, and
-	// ctx ends with the connection, not with a request.
+	// transport is closed then. It runs on the connection's own goroutine. ctx
+	// never ends and holds nothing of the request, which would cost every
+	// connection memory.
 	ServeConn(ctx context.Context, c *Conn)
 }
 
@@ -84,7 +85,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/negotiate"):
 		s.negotiate(w, r, by)
 	case r.Method == http.MethodGet:
-		s.serveGet(w, r, by)
+		s.serveGet(w, r, by) //nolint:contextcheck // nothing of the request stays in a connection
 	case r.Method == http.MethodPost:
 		s.serveSend(w, r, by)
 	case r.Method == http.MethodDelete:
@@ -116,7 +117,7 @@ func (s *Server) begin(r *http.Request, c *Conn) {
 	span.End()
 	c.span = span.SpanContext()
 	s.options.Observer.Opened(c.transport)
-	go s.serve(context.WithoutCancel(r.Context()), c) // as for a WebSocket
+	go s.serve(c) //nolint:gosec,contextcheck // nothing of the request stays; ends as for a WebSocket
 }
 
 // spanOptions describe the request that attaches a transport.
@@ -136,11 +137,14 @@ func spanStatus(span trace.Span, status int) {
 	span.SetAttributes(attribute.Int("http.response.status_code", status))
 }
 
-func (s *Server) serve(ctx context.Context, c *Conn) {
-	ctx, cancel := context.WithCancel(ctx)
+func (s *Server) serve(c *Conn) {
+	s.handler.ServeConn(context.Background(), c)
+	s.goOn(c)
+}
+
+// end is what becomes of a connection whose handler is through with it.
+func (s *Server) end(c *Conn) {
 	defer s.wg.Done()
-	defer cancel()
-	s.handler.ServeConn(ctx, c)
 	reason := c.end()
 	s.forget(c)
 	s.options.Observer.Closed(c.transport, reason, time.Since(c.opened))

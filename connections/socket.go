@@ -27,6 +27,7 @@ type socket struct {
 	unread  *bufio.Reader // below ws
 	message io.Reader
 	buffer  *[]byte
+	rest    rest
 
 	// Writing.
 	binary  bool
@@ -87,10 +88,8 @@ func (s *socket) nextMessage() error {
 		s.server.buffers.Put(s.buffer)
 		s.buffer = nil
 	}
-	// The library does not go on after a deadline; before a message it need not
-	// learn of one.
-	if _, err := s.unread.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
-		return os.ErrDeadlineExceeded
+	if err := s.await(); err != nil {
+		return err
 	}
 	_, message, err := s.ws.NextReader()
 	if closing, ok := errors.AsType[*websocket.CloseError](err); ok && closing.Code != websocket.CloseAbnormalClosure {
@@ -122,6 +121,7 @@ func (s *socket) abort() {
 		}
 		_ = conn.Close() // likewise
 	})
+	s.rouse()
 }
 
 // close implements pipe. The peer has had its time: while its close frame was

@@ -2,7 +2,6 @@ package connections
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -36,9 +35,8 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, by calle
 	c.span = span
 	c.attach(ws)
 	s.options.Observer.Opened(WebSockets)
-	// The goroutine ends with the connection; Shutdown waits for it. The
-	// request's values stay, its end does not end the connection.
-	go s.serve(context.WithoutCancel(r.Context()), c)
+	// The goroutine ends with the connection, or rests; Shutdown waits for it.
+	go s.serve(c)
 }
 
 // errTaken refuses an upgrade that can no longer be answered.
@@ -68,6 +66,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) (*sock
 	spanStatus(span, http.StatusSwitchingProtocols)
 	taken.muted.on.Store(true)
 	so := &socket{server: s, ws: ws, net: taken.muted.Conn, unread: taken.reader}
+	taken.muted.reader = so
 	so.prepare()
 	ws.SetPingHandler(c.pong)
 	ws.SetPongHandler(func(string) error { return nil })
@@ -82,7 +81,17 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) (*sock
 type mute struct {
 	net.Conn
 
-	on atomic.Bool
+	on     atomic.Bool
+	reader *socket // nil until the connection is open
+}
+
+// Read implements net.Conn.
+func (m *mute) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	for err != nil && m.reader != nil && m.reader.untimely(err) {
+		n, err = m.Conn.Read(p)
+	}
+	return n, err
 }
 
 // Write implements net.Conn.

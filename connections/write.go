@@ -97,4 +97,5 @@ func (s *socket) Finish(reason string) {
 		_, _ = s.TryWrite(frame) // best effort
 	}
 	_ = s.net.SetReadDeadline(time.Now().Add(s.server.options.CloseTimeout)) // likewise
+	s.rouse()
 }

@@ -84,7 +84,7 @@ func (s *session) await(ctx context.Context, by *Context, answer <-chan *protoco
 	select {
 	case m := <-answer:
 		return m, nil
-	case <-s.over:
+	case <-s.ending():
 		return nil, Error{Text: "Connection '" + s.conn.ID() + "' disconnected."}
 	case <-ctx.Done():
 		if err, late := context.Cause(ctx).(Error); late { //nolint:errorlint // the cause that ask gives
@@ -92,6 +92,19 @@ func (s *session) await(ctx context.Context, by *Context, answer <-chan *protoco
 		}
 		return nil, Error{Text: "Invocation canceled by the server."}
 	}
+}
+
+// ending is closed when nothing more is read from the client.
+func (s *session) ending() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over == nil {
+		s.over = make(chan struct{})
+		if s.left {
+			close(s.over)
+		}
+	}
+	return s.over
 }
 
 // question notes that an answer is waited for.

@@ -309,17 +309,18 @@ func (h *Hub) session(connectionID string) *session {
 	return h.sessions[connectionID]
 }
 
-// shakes notes that a connection has come; the function it returns, that it has
-// joined or been refused.
-func (h *Hub) shakes(c *connections.Conn) (over func()) {
+// shakes notes that a connection has come.
+func (h *Hub) shakes(c *connections.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.shaking[c] = struct{}{}
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.shaking, c)
-	}
+}
+
+// shaken notes that it has joined or been refused.
+func (h *Hub) shaken(c *connections.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.shaking, c)
 }
 
 func (h *Hub) enlist(s *session) {

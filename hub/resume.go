@@ -16,20 +16,24 @@ import (
 // resumption is where a connection starts in the log, and what is kept of its
 // device.
 type resumption struct {
-	start notifications.Start
-	name  string // of the device, or empty
-	user  string
-	// state is the user's; nil once the connection has joined.
-	state *notifications.State
+	name    string // of the device, or empty
+	after   notifications.Position
+	opening *opening // nil once delivery has begun
 
-	mu     sync.Mutex // guards all below
-	device notifications.Device
+	mu     sync.Mutex             // guards all below
+	device *notifications.Device  // nil without a name
 	acked  notifications.Position // by this connection
+}
+
+// opening is what matters until delivery begins.
+type opening struct {
+	start notifications.Start
+	state *notifications.State // the user's
 }
 
 // resumption resolves what the client says it has (cursor, device, replay).
 func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumption, error) {
-	r := &resumption{user: conn.Principal().UserID}
+	r := &resumption{opening: &opening{}}
 	if h.o.Durable == nil {
 		return r, nil
 	}
@@ -37,7 +41,7 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 	if err != nil {
 		return nil, refusal(err.Error())
 	}
-	known, err := h.loadDevice(ctx, r, request)
+	known, err := h.loadDevice(ctx, r, conn.Principal().UserID, request.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -46,32 +50,33 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 	}
 	reader := h.o.Durable.Reader
 	awaitLog(ctx, func() bool { return !request.Ahead(reader.State(), known) })
-	if r.state, err = h.enter(ctx, conn.Principal(), r.name); err != nil {
+	if r.opening.state, err = h.enter(ctx, conn.Principal(), r.name); err != nil {
 		return nil, unavailable(err)
 	}
-	r.start = request.Resolve(reader, h.o.Name, r.memberships(conn.Principal()), known)
+	r.opening.start = request.Resolve(reader, h.o.Name, r.memberships(conn.Principal()), known)
+	r.after = r.opening.start.After
 	if r.name != "" {
 		// From now on the device has a place, even if it never says a word.
-		r.device.Cursor = notifications.CursorAt(reader, r.start.After)
-		h.o.Durable.Devices.Save(h.o.Name, r.user, r.name, r.device)
+		r.device.Cursor = notifications.CursorAt(reader, r.after)
+		h.o.Durable.Devices.Save(h.o.Name, conn.Principal().UserID, r.name, *r.device)
 	}
 	return r, nil
 }
 
 // loadDevice loads what is known of the client's device; nil = nothing.
-func (h *Hub) loadDevice(ctx context.Context, r *resumption, request notifications.ResumeRequest) (*notifications.Device, error) {
-	if request.Device == "" || r.user == "" || h.o.Durable.Devices == nil {
+func (h *Hub) loadDevice(ctx context.Context, r *resumption, user, name string) (*notifications.Device, error) {
+	if name == "" || user == "" || h.o.Durable.Devices == nil {
 		return nil, nil //nolint:nilnil // nothing is known, which is no error
 	}
-	r.name = request.Device
-	device, known, err := h.o.Durable.Devices.Load(ctx, h.o.Name, r.user, r.name)
+	device, known, err := h.o.Durable.Devices.Load(ctx, h.o.Name, user, name)
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	r.name, r.device = name, &notifications.Device{}
 	if !known {
 		return nil, nil //nolint:nilnil // nothing is known, which is no error
 	}
-	r.device = device
+	*r.device = device
 	return &device, nil
 }
 
@@ -112,8 +117,9 @@ func (h *Hub) enter(ctx context.Context, who roles.Principal, device string) (*n
 
 // memberships are those of a connection that begins.
 func (r *resumption) memberships(who roles.Principal) []notifications.Membership {
-	all := r.state.Memberships(who.UserID, r.state.Effective(who.Roles, who.IssuedAt), time.Now())
-	for name, since := range r.device.Groups {
+	state := r.opening.state
+	all := state.Memberships(who.UserID, state.Effective(who.Roles, who.IssuedAt), time.Now())
+	for name, since := range r.groups() {
 		all = append(all, notifications.Membership{Recipient: notifications.ToGroup(name), Since: since})
 	}
 	return all
@@ -123,6 +129,9 @@ func (r *resumption) memberships(who roles.Principal) []notifications.Membership
 func (r *resumption) groups() map[string]notifications.Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.device == nil {
+		return nil
+	}
 	return maps.Clone(r.device.Groups)
 }
 
@@ -134,9 +143,9 @@ func (s *session) change(alter func(d *notifications.Device)) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	alter(&r.device)
+	alter(r.device)
 	r.device.Name, r.device.Sent = r.name, max(r.device.Sent, s.member.Position())
-	s.hub.o.Durable.Devices.Save(s.hub.o.Name, r.user, r.name, r.device)
+	s.hub.o.Durable.Devices.Save(s.hub.o.Name, s.conn.Principal().UserID, r.name, *r.device)
 }
 
 func (s *session) joinGroup(ctx context.Context, name string) error {
@@ -206,7 +215,7 @@ func (s *session) flushDevice(ctx context.Context) {
 	s.change(func(*notifications.Device) {}) // how far it was sent
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	if err := s.hub.o.Durable.Devices.Flush(ctx, s.hub.o.Name, s.resume.user, s.resume.name); err != nil {
+	if err := s.hub.o.Durable.Devices.Flush(ctx, s.hub.o.Name, s.conn.Principal().UserID, s.resume.name); err != nil {
 		s.log().WarnContext(ctx, "device cannot be saved yet", slog.Any("error", err))
 	}
 }

@@ -88,6 +88,9 @@ func (s *session) complete(m *protocol.Completion) {
 
 // enqueue lets an invocation wait for its turn.
 func (s *session) enqueue(r *request) error {
+	if s.room == nil {
+		s.room = make(chan struct{}, maxQueued)
+	}
 	select {
 	case s.room <- struct{}{}:
 	case <-s.member.Done():

@@ -16,9 +16,13 @@ import (
 	"tidings/roles"
 )
 
-// session is one connection as its hub sees it. Its reader goroutine runs
-// ServeConn from top to bottom.
+// session is one connection as its hub sees it. Its reader goroutine runs open,
+// goOn and end, one after the other; while the client says nothing, there is
+// none.
 type session struct {
+	ctx    context.Context //nolint:containedctx // that of the connection, and it has no function of its own
+	cancel context.CancelFunc
+
 	hub      *Hub
 	conn     *connections.Conn
 	splitter protocol.Splitter
@@ -31,57 +35,88 @@ type session struct {
 	head     notifications.LogState // when it began
 	comeback *comeback              // nil unless the client may come back with another socket
 
-	shaken func() // see Hub.shakes
-
 	turns   turns
-	room    chan struct{} // full: the reader waits
+	room    chan struct{} // full: the reader waits; nil until there was a call
 	idle    sync.WaitGroup
-	replies *actors.Lane  // of the reader
-	over    chan struct{} // closed when nothing more is read
-	uploads *uploads
+	replies *actors.Lane // of the reader
+	uploads *uploads     // nil until the client sends a stream
 
 	mu      sync.Mutex                             // guards all below
 	streams map[string]context.CancelCauseFunc     // the calls with streams, see request.streamKey
 	asked   map[string]chan<- *protocol.Completion // questions to the client, by id
 	lanes   []*actors.Lane                         // of calls that have ended
 	waiting int                                    // calls that wait for an answer of some client
+	left    bool                                   // nothing more is read
+	over    chan struct{}                          // closed then; nil while nobody waits for that
 }
 
 // ServeConn implements connections.Handler.
 func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s := &session{
-		hub: h, conn: conn, room: make(chan struct{}, maxQueued), over: make(chan struct{}),
-		splitter: protocol.Splitter{Limit: h.o.MaxMessage},
-	}
-	s.shaken = h.shakes(conn)
-	defer s.shaken()
-	err := s.join(ctx)
-	if err != nil {
-		s.refuse(ctx, err)
+	s := &session{hub: h, conn: conn, splitter: protocol.Splitter{Limit: h.o.MaxMessage}}
+	if err := s.open(ctx); err != nil {
 		return
 	}
-	s.log().InfoContext(ctx, "connection opened", slog.Any("principal", conn.Principal()), slog.String("transport", conn.Transport()))
-	err = s.connected(ctx)
-	if err == nil {
-		h.enlist(s)
-		s.visit(time.Time{}, "")
-		if err = s.start(ctx); err == nil {
-			err = s.read(ctx)
-		}
-		s.leave()
-		cancel()
-		s.idle.Wait()
-		if err == nil {
-			err = endedByServer(s.member.Ended())
-		}
-		s.disconnected(context.WithoutCancel(ctx), err)
-		defer func() { s.visit(time.Now(), s.member.Ended()) }()
+	s.goOn() //nolint:contextcheck // it has its own by now
+}
+
+// open takes the connection to where calls are read. After an error nothing is
+// left of it.
+func (s *session) open(ctx context.Context) error {
+	s.hub.shakes(s.conn)
+	defer s.hub.shaken(s.conn)
+	if err := s.join(ctx); err != nil {
+		s.refuse(ctx, err)
+		return err
 	}
+	// What takes a deadline from this context leaves something in it: it is made
+	// when nearly all of that is over.
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.log().InfoContext(ctx, "connection opened", slog.Any("principal", s.conn.Principal()), slog.String("transport", s.conn.Transport()))
+	if err := s.connected(ctx); err != nil {
+		s.depart(err)
+		return err
+	}
+	s.hub.enlist(s)
+	s.visit(time.Time{}, "")
+	if err := s.start(ctx); err != nil {
+		s.end(err) //nolint:contextcheck // likewise
+		return err
+	}
+	if s.comeback == nil {
+		s.conn.MayRest()
+	}
+	return nil
+}
+
+// goOn reads what the client says until it ends, or says nothing for a while.
+func (s *session) goOn() {
+	err := s.read(s.ctx)
+	if errors.Is(err, connections.ErrIdle) {
+		s.conn.Rest(s.goOn)
+		return
+	}
+	s.end(err)
+}
+
+// end is the way out of a connection that was in.
+func (s *session) end(err error) {
+	s.leave()
+	s.cancel()
+	s.idle.Wait()
+	if err == nil {
+		err = endedByServer(s.member.Ended())
+	}
+	s.disconnected(context.WithoutCancel(s.ctx), err)
+	s.depart(err)
+	s.visit(time.Now(), s.member.Ended())
+}
+
+// depart takes the connection out of the system.
+func (s *session) depart(err error) {
+	s.cancel()
 	s.member.Leave(leaveReason(err))
 	<-s.member.Done()
-	s.log().InfoContext(ctx, "connection closed", slog.Any("reason", err))
+	s.log().InfoContext(s.ctx, "connection closed", slog.Any("reason", err))
 }
 
 // log is made when there is something to say: a logger of its own would cost
@@ -118,37 +153,22 @@ func (s *session) join(ctx context.Context) error {
 	}
 	principal := s.conn.Principal()
 	m := actors.Member{
-		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles, Issued: principal.IssuedAt, State: s.resume.state,
+		ID: s.conn.ID(), User: principal.UserID, Roles: principal.Roles, Issued: principal.IssuedAt, State: s.resume.opening.state,
 		Groups: s.resume.groups(), Codec: codec, Sink: s.conn.Sink(),
-		After: s.resume.start.After, First: protocol.HandshakeAnswer(""),
+		After: s.resume.after, First: protocol.HandshakeAnswer(""),
 		Resumable: s.comeback != nil, Unpinged: s.conn.Transport() == connections.LongPolling,
 	}
 	if s.hub.o.CloseOnAuthExpiration {
 		m.Expires = principal.Expires
 	}
-	s.shaken()
+	s.hub.shaken(s.conn)
 	if s.member, err = s.hub.system.Join(ctx, m); err != nil {
 		return refusedBroken
 	}
 	s.conn.OnControl(s.member.Control)
 	s.conn.OnRenewed(func(p roles.Principal) { s.renewed(p) })
-	s.prepare(ctx)
+	s.turns.of = s
 	return s.refresh(ctx)
-}
-
-// prepare makes what calls need. Their goroutines end before ServeConn does.
-func (s *session) prepare(ctx context.Context) {
-	s.uploads = &uploads{
-		codec: s.codec, capacity: s.hub.o.StreamBuffer, over: s.member.Done(), room: make(chan struct{}, 1),
-		busy: s.member.Busy, idle: s.member.Idle,
-	}
-	s.turns = turns{
-		limit: s.hub.o.ParallelInvocations,
-		run:   func(r *request) { s.run(ctx, r) },
-		start: s.idle.Go,
-		busy:  s.member.Busy,
-		idle:  s.member.Idle,
-	}
 }
 
 // connected runs the application's handler. From its success on the connection
@@ -164,16 +184,18 @@ func (s *session) connected(ctx context.Context) error {
 
 // start starts delivery.
 func (s *session) start(ctx context.Context) error {
+	start := s.resume.opening.start
+	s.resume.opening = nil
 	if s.hub.o.Durable != nil {
-		resumed := &protocol.Invocation{Target: "Resumed", Arguments: []any{s.resume.start.Resumed}}
+		resumed := &protocol.Invocation{Target: "Resumed", Arguments: []any{start.Resumed}}
 		if err := s.member.Send(ctx, resumed); err != nil {
 			return err
 		}
 	}
-	if s.resume.start.Oldest {
-		return s.member.ResumeOldest(ctx, s.resume.start.After)
+	if start.Oldest {
+		return s.member.ResumeOldest(ctx, start.After)
 	}
-	return s.member.Resume(ctx, s.resume.start.After)
+	return s.member.Resume(ctx, start.After)
 }
 
 // hangUp says goodbye and waits for the client to take it.
@@ -200,13 +222,16 @@ func endedByServer(reason string) error {
 var errClosedByServer = errors.New("closed by the server")
 
 // read routes what the client sends, until it ends. A nil error is a clean
-// end.
+// end, and connections.ErrIdle none.
 func (s *session) read(ctx context.Context) error {
 	for {
 		if err := s.route(ctx); err != nil {
 			return s.ended(ctx, err)
 		}
 		data, err := s.receive(ctx)
+		if errors.Is(err, connections.ErrIdle) {
+			return err
+		}
 		if err != nil {
 			return s.ended(ctx, err)
 		}
@@ -226,12 +251,16 @@ func (s *session) receive(ctx context.Context) ([]byte, error) {
 // leave says that nothing more is read: whoever waits for the client waits in
 // vain.
 func (s *session) leave() {
-	select {
-	case <-s.over:
-		return
-	default:
+	s.mu.Lock()
+	before := s.left
+	s.left = true
+	if s.over != nil && !before {
+		close(s.over)
 	}
-	close(s.over)
+	s.mu.Unlock()
+	if before {
+		return
+	}
 	s.hub.strike(s)
 	s.cancelStreams()
 }

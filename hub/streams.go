@@ -170,6 +170,9 @@ func (s *session) admitStream(ctx context.Context, r *request, cancel context.Ca
 	case len(s.streams) >= s.hub.o.MaxStreams:
 		return Error{Text: fmt.Sprintf("A connection may have %d calls with streams at once.", s.hub.o.MaxStreams)}
 	}
+	if s.uploads == nil && len(r.StreamIDs) > 0 {
+		s.uploads = &uploads{of: s, room: make(chan struct{}, 1)}
+	}
 	started, free := s.uploads.start(ctx, r.StreamIDs)
 	if !free {
 		return Error{Text: "A stream id is already in use."}

@@ -10,11 +10,7 @@ import (
 // exists while it has a turn; a call that waits for a client gives its turn
 // back meanwhile.
 type turns struct {
-	limit int
-	run   func(*request) // one invocation, start to end
-	start func(func())   // a goroutine
-	busy  func()         // told when the first turn is taken
-	idle  func()         // and when the last one is given back
+	of *session
 
 	mu        sync.Mutex // guards all below
 	running   int
@@ -27,9 +23,9 @@ func (t *turns) add(r *request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.queue = append(t.queue, r)
-	if t.running < t.limit {
+	if t.running < t.of.hub.o.ParallelInvocations {
 		t.take(1)
-		t.start(t.work)
+		t.of.idle.Go(t.work)
 	}
 }
 
@@ -39,9 +35,9 @@ func (t *turns) take(n int) {
 	t.running += n
 	switch {
 	case before == 0:
-		t.busy()
+		t.of.member.Busy()
 	case t.running == 0:
-		t.idle()
+		t.of.member.Idle()
 	}
 }
 
@@ -50,7 +46,7 @@ func (t *turns) take(n int) {
 func (t *turns) work() {
 	for r := t.next(); r != nil; r = t.next() {
 		r.turn = true
-		t.run(r)
+		t.of.run(t.of.ctx, r)
 	}
 }
 
@@ -94,7 +90,7 @@ func (t *turns) yield(r *request) {
 	}
 	r.turn = false
 	if !t.handOver() && len(t.queue) > 0 {
-		t.start(t.work)
+		t.of.idle.Go(t.work)
 	}
 }
 
@@ -107,7 +103,7 @@ func (t *turns) regain(ctx context.Context, r *request) {
 		return
 	}
 	r.turn = true
-	if t.running < t.limit {
+	if t.running < t.of.hub.o.ParallelInvocations {
 		t.take(1)
 		t.mu.Unlock()
 		return

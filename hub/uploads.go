@@ -45,12 +45,9 @@ type streamParameter interface {
 }
 
 // uploads are the streams that one client is sending. Its reader adds items;
-// the methods take them.
+// the methods take them. Nil are those of a client that has sent none.
 type uploads struct {
-	codec      protocol.Codec
-	capacity   int             // items of a stream that always have room
-	over       <-chan struct{} // the connection is
-	busy, idle func()          // told when the reader waits for a method, and when no more
+	of *session
 
 	mu    sync.Mutex // guards all below
 	open  map[string]*upload
@@ -76,6 +73,9 @@ type upload struct {
 
 // start opens the streams of a call; false says that an id is in use.
 func (a *uploads) start(ctx context.Context, ids []string) ([]*upload, bool) {
+	if a == nil {
+		return nil, true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	started := make([]*upload, 0, len(ids))
@@ -89,7 +89,7 @@ func (a *uploads) start(ctx context.Context, ids []string) ([]*upload, bool) {
 		if a.open == nil {
 			a.open = make(map[string]*upload)
 		}
-		u := &upload{all: a, codec: a.codec, id: id, ctx: ctx, wake: make(chan struct{}, 1)}
+		u := &upload{all: a, codec: a.of.codec, id: id, ctx: ctx, wake: make(chan struct{}, 1)}
 		a.open[id] = u
 		started = append(started, u)
 	}
@@ -99,6 +99,9 @@ func (a *uploads) start(ctx context.Context, ids []string) ([]*upload, bool) {
 // push adds an item. It waits while too much waits already. Items that nobody
 // waits for are passed over.
 func (a *uploads) push(id string, item protocol.Raw) {
+	if a == nil {
+		return
+	}
 	for {
 		a.mu.Lock()
 		u := a.open[id]
@@ -106,7 +109,7 @@ func (a *uploads) push(id string, item protocol.Raw) {
 			a.mu.Unlock()
 			return
 		}
-		if len(u.items) < a.capacity || a.bytes < uploadBudget {
+		if len(u.items) < a.of.hub.o.StreamBuffer || a.bytes < uploadBudget {
 			u.items = append(u.items, item)
 			a.bytes += len(item)
 			u.rouse()
@@ -123,18 +126,21 @@ func (a *uploads) push(id string, item protocol.Raw) {
 // awaitRoom waits until a method has taken something; false says that the
 // connection is over.
 func (a *uploads) awaitRoom() bool {
-	a.busy()
-	defer a.idle()
+	a.of.member.Busy()
+	defer a.of.member.Idle()
 	select {
 	case <-a.room:
 		return true
-	case <-a.over:
+	case <-a.of.member.Done():
 		return false
 	}
 }
 
 // finish ends a stream; false says that there is none of that id.
 func (a *uploads) finish(id string, why error) bool {
+	if a == nil {
+		return false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	u := a.open[id]
@@ -154,6 +160,9 @@ func (u *upload) finish(why error) {
 
 // stop forgets the streams of a call that has ended.
 func (a *uploads) stop(ended []*upload) {
+	if a == nil {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, u := range ended {

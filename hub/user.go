@@ -11,8 +11,7 @@ import (
 // refresh takes in what has changed about the user between the loading of the
 // state and the join: from the join on the connection hears of every change.
 func (s *session) refresh(ctx context.Context) error {
-	loaded := s.resume.state
-	s.resume.state = nil
+	loaded := s.resume.opening.state
 	if !s.remembers() {
 		return nil
 	}
@@ -49,7 +48,7 @@ func (s *session) visit(ended time.Time, reason string) {
 	v := notifications.Visit{
 		Hub: s.hub.o.Name, User: who.UserID, Connection: s.conn.ID(), Device: s.resume.name, Node: d.Node,
 		Transport: s.conn.Transport(), Roles: who.Roles, Began: s.began, Ended: ended, Reason: reason,
-		Epoch: s.head.Epoch, After: s.resume.start.After, Head: s.head.Last,
+		Epoch: s.head.Epoch, After: s.resume.after, Head: s.head.Last,
 		Sent: s.member.Position(), Acknowledged: s.resume.acknowledged(),
 	}
 	d.Visits.Note(v)

@@ -54,7 +54,7 @@ func (p IdentityProvider) principal(claims jwt.MapClaims) (Principal, error) {
 	if p.User == "email" && unverified(claims["email_verified"]) {
 		return Principal{}, invalid("e-mail address is not verified")
 	}
-	who := Principal{UserID: id, Claims: claims}
+	who := Principal{UserID: id}
 	who.Email, _ = claims["email"].(string)
 	who.Name, _ = claims["name"].(string)
 	who.Issuer, _ = claims["iss"].(string)

@@ -92,8 +92,8 @@ func TestClaimsMakeThePrincipal(t *testing.T) {
 			if diff != "" {
 				t.Errorf("claims %v: principal (-want +got):\n%s", test.claims, diff)
 			}
-			if got.Claims["sub"] == nil || got.Claims["exp"] == nil {
-				t.Errorf("claims %v: got only %v", test.claims, got.Claims)
+			if claims := got.Claims.Map(); claims["sub"] == nil || claims["exp"] == nil {
+				t.Errorf("claims %v: got only %v", test.claims, got.Claims.Map())
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 func TestLogShowsNoClaims(t *testing.T) {
 	who := roles.Principal{
 		UserID: "ann", Roles: []string{"ops"}, Email: "MARKER@example.com", Name: "MARKER", Issuer: "MARKER",
-		Expires: now, Claims: map[string]any{"ssn": "MARKER"},
+		Expires: now, Claims: "MARKER",
 	}
 	for name, value := range map[string]any{"value": who, "pointer": &who} {
 		var text, json bytes.Buffer

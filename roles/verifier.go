@@ -69,10 +69,16 @@ func (k *Keys) Verify(_ context.Context, token string) (Principal, error) {
 		return Principal{}, err
 	}
 	claims := jwt.MapClaims{}
-	if _, err := a.parser.ParseWithClaims(token, claims, a.keys); err != nil {
+	if _, err = a.parser.ParseWithClaims(token, claims, a.keys); err != nil {
 		return Principal{}, invalid(reason(err))
 	}
-	return k.identity.principal(claims)
+	who, err := k.identity.principal(claims)
+	if err == nil {
+		_, signed, _ := strings.Cut(token, ".")
+		payload, _, _ := strings.Cut(signed, ".")
+		who.Claims = Claims(payload)
+	}
+	return who, err
 }
 
 // authorityOf finds the issuer that a token names, before anything in it is

@@ -72,7 +72,7 @@ func (n *node) stop(ctx context.Context) error {
 		requests <- n.public.http.Shutdown(early)
 	}()
 	errs = append(errs, n.sendAway(early), <-requests)
-	errs = append(errs, n.halt(early, "collector", "log", "live messages", "schedules", "states", "notification hub", "analytics hub", "cursors", "visits", "audit"))
+	errs = append(errs, n.halt(early, "collector", "memory", "log", "live messages", "schedules", "states", "notification hub", "analytics hub", "cursors", "visits", "audit"))
 	if n.nats != nil {
 		errs = append(errs, n.nats.Close(early))
 	}

@@ -117,6 +117,7 @@ func (n *node) start(ctx context.Context) error {
 	n.launch(ctx, "schedules", n.schedules.Run)
 	n.launch(ctx, "live messages", n.followLive)
 	n.launch(ctx, "log", n.follow)
+	n.launch(ctx, "memory", giveBack)
 	if n.s.Dev {
 		n.launch(ctx, "collector", n.collect)
 	}
