@@ -52,7 +52,9 @@ func (s *shard) unseat(seat *userSeat) {
 		hole = s.pass
 	}
 	last := len(s.order) - 1
-	s.move(last, hole)
+	if hole < last { // else its index would be that of whoever has filled the hole
+		s.move(last, hole)
+	}
 	s.order[last] = nil
 	s.order = s.order[:last]
 }
