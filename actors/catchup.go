@@ -23,8 +23,7 @@ type catchUp struct {
 	pending bool // a page is being read
 	stale   bool // the page being read is of memberships that have changed
 	oldest  bool // the first page begins wherever the log does
-	replay  Replay
-	running bool
+	replay  *Replay // nil unless it is under way
 }
 
 // maxReplayTraces bounds the span links of a replay: 128 of them were measured
@@ -53,9 +52,8 @@ func (c *connection) read(why cause) {
 	if u.pending || c.blocked || c.stalled() {
 		return
 	}
-	if !u.running {
-		u.running = true
-		u.replay = Replay{
+	if u.replay == nil {
+		u.replay = &Replay{
 			Connection: c.handle.id, User: c.member.User, Resumed: why == resumed,
 			After: c.last, Started: c.desk.now,
 		}
@@ -114,15 +112,14 @@ func (c *connection) page(m *page) {
 }
 
 func (c *connection) caughtUp() {
-	u := &c.catchUp
+	replay := c.catchUp.replay
+	c.catchUp.replay = nil
 	c.phase = live
 	c.setBehind(-1)
-	u.running = false
-	u.replay.UpTo, u.replay.Ended = c.last, c.desk.now
-	if u.replay.Events > 0 || u.replay.Resumed {
-		c.desk.options.Observer.Replayed(u.replay)
+	replay.UpTo, replay.Ended = c.last, c.desk.now
+	if replay.Events > 0 || replay.Resumed {
+		c.desk.options.Observer.Replayed(*replay)
 	}
-	u.replay = Replay{}
 }
 
 // relapse is told after a failure of the shard, when events may have been lost

@@ -16,8 +16,11 @@ type inlineMailbox struct {
 
 	started, running, suspended bool
 
-	user, system []any // what waits
+	waits *mail // nil when there is none
 }
+
+// mail is what waits. There rarely is any, and every actor has a mailbox.
+type mail struct{ user, system []any }
 
 // inlineLimit bounds what may wait; what is posted beyond it is counted and
 // lost. A few places are enough.
@@ -29,21 +32,28 @@ func (m *inlineMailbox) PostUserMessage(message any) {
 		m.running = true
 		m.invoke(message)
 		m.running = false
-		if len(m.system)+len(m.user) > 0 {
+		if m.waits != nil {
 			m.drain()
 		}
 		return
 	}
-	if len(m.user) >= inlineLimit {
+	if m.UserMessageCount() >= inlineLimit {
 		m.overflow.Add(1)
 		return
 	}
-	m.user = append(m.user, message)
+	m.mail().user = append(m.mail().user, message)
+}
+
+func (m *inlineMailbox) mail() *mail {
+	if m.waits == nil {
+		m.waits = &mail{}
+	}
+	return m.waits
 }
 
 // PostSystemMessage implements actor.Mailbox.
 func (m *inlineMailbox) PostSystemMessage(message any) {
-	m.system = append(m.system, message)
+	m.mail().system = append(m.mail().system, message)
 	m.drain()
 }
 
@@ -59,7 +69,12 @@ func (m *inlineMailbox) Start() {
 }
 
 // UserMessageCount implements actor.Mailbox.
-func (m *inlineMailbox) UserMessageCount() int { return len(m.user) }
+func (m *inlineMailbox) UserMessageCount() int {
+	if m.waits == nil {
+		return 0
+	}
+	return len(m.waits.user)
+}
 
 // drain handles what waits, system messages first, unless somebody further up
 // on this goroutine does.
@@ -68,30 +83,23 @@ func (m *inlineMailbox) drain() {
 		return
 	}
 	m.running = true
-	for {
+	defer func() { m.running = false }()
+	for w := m.waits; w != nil; w = m.waits {
 		switch {
-		case len(m.system) > 0:
-			message := m.system[0]
-			m.system = m.system[1:]
+		case len(w.system) > 0:
+			message := w.system[0]
+			w.system = w.system[1:]
 			m.invokeSystem(message)
-		case len(m.user) > 0 && !m.suspended:
-			message := m.user[0]
-			m.user = m.user[1:]
+		case len(w.user) > 0 && !m.suspended:
+			message := w.user[0]
+			w.user = w.user[1:]
 			m.invoke(message)
+		case len(w.user) == 0:
+			m.waits = nil
 		default:
-			m.user, m.system = trimmed(m.user), trimmed(m.system)
-			m.running = false
 			return
 		}
 	}
-}
-
-// trimmed gives memory back: mail waits rarely.
-func trimmed(waiting []any) []any {
-	if len(waiting) == 0 {
-		return nil
-	}
-	return waiting
 }
 
 func (m *inlineMailbox) invoke(message any) {

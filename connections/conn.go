@@ -82,7 +82,7 @@ type Conn struct {
 	maker     caller
 	query     url.Values
 	remote    string
-	span      trace.SpanContext
+	span      *trace.SpanContext // nil if it is not recorded
 	opened    time.Time
 	resumable bool
 
@@ -125,7 +125,19 @@ func (c *Conn) Query() url.Values { return c.query }
 func (c *Conn) RemoteAddr() string { return c.remote }
 
 // ConnectSpan is the span of the request that made the connection.
-func (c *Conn) ConnectSpan() trace.SpanContext { return c.span }
+func (c *Conn) ConnectSpan() trace.SpanContext {
+	if c.span == nil {
+		return trace.SpanContext{}
+	}
+	return *c.span
+}
+
+// begun keeps the span of the request, if there is any.
+func (c *Conn) begun(span trace.SpanContext) {
+	if span.IsValid() {
+		c.span = &span
+	}
+}
 
 // LogValue names the connection without its secrets.
 func (c *Conn) LogValue() slog.Value {

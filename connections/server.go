@@ -115,7 +115,7 @@ func (s *Server) begin(r *http.Request, c *Conn) {
 	_, span := s.tracer.Start(r.Context(), "GET "+r.URL.Path, spanOptions(r, c)...)
 	spanStatus(span, http.StatusOK)
 	span.End()
-	c.span = span.SpanContext()
+	c.begun(span.SpanContext())
 	s.options.Observer.Opened(c.transport)
 	go s.serve(c) //nolint:gosec,contextcheck // nothing of the request stays; ends as for a WebSocket
 }

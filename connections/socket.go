@@ -31,7 +31,7 @@ type socket struct {
 
 	// Writing.
 	binary  bool
-	try     attempt
+	try     *attempt              // while one is made
 	attempt func(fd uintptr) bool // one write, made once
 	// draining says that a goroutine is writing. It holds the lock of the
 	// socket: an attempt would wait for it.

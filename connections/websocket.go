@@ -32,7 +32,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, by calle
 		c.offer(offer{ws, by.principal, number})
 		return
 	}
-	c.span = span
+	c.begun(span)
 	c.attach(ws)
 	s.options.Observer.Opened(WebSockets)
 	// The goroutine ends with the connection, or rests; Shutdown waits for it.

@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-// attempt is the one write that TryWrite makes; it is a part of the socket so
-// that a write allocates nothing.
+// attempts are used again and again, so that a write allocates nothing.
+var attempts = sync.Pool{New: func() any { return &attempt{} }} //nolint:gochecknoglobals // for all sockets
+
+// attempt is the one write that TryWrite makes.
 type attempt struct {
 	p   []byte
 	n   int
@@ -34,12 +37,16 @@ func (s *socket) TryWrite(p []byte) (int, error) {
 	if s.raw == nil {
 		return 0, nil
 	}
-	s.try = attempt{p: p}
-	if err := s.raw.Write(s.attempt); err != nil {
-		return 0, err
+	try, _ := attempts.Get().(*attempt) // nothing else is in there
+	*try = attempt{p: p}
+	s.try = try
+	err := s.raw.Write(s.attempt)
+	n := 0
+	if err == nil {
+		n, err = try.n, try.err
 	}
-	n, err := s.try.n, s.try.err
-	s.try = attempt{}
+	s.try, *try = nil, attempt{}
+	attempts.Put(try)
 	return n, err
 }
 

@@ -45,7 +45,12 @@ func (c *Context) Transport() string { return c.session.conn.Transport() }
 func (c *Context) BearerToken() string { return c.session.conn.BearerToken() }
 
 // Items is what the application keeps with the connection.
-func (c *Context) Items() *sync.Map { return &c.session.items }
+func (c *Context) Items() *sync.Map {
+	if c.session.items.Load() == nil {
+		c.session.items.CompareAndSwap(nil, &sync.Map{})
+	}
+	return c.session.items.Load()
+}
 
 // Clients are those a message can be sent to.
 func (c *Context) Clients() CallerClients {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tidings/actors"
@@ -29,7 +30,7 @@ type session struct {
 	codec    protocol.Codec
 	version  int // of the encoding, as asked for
 	member   *actors.Connection
-	items    sync.Map // what the application keeps with the connection
+	items    atomic.Pointer[sync.Map] // what the application keeps with the connection
 	resume   *resumption
 	began    time.Time
 	head     notifications.LogState // when it began
