@@ -20,9 +20,9 @@ const (
 // catchUp is the part of a connection that reads the log.
 type catchUp struct {
 	cause   cause
-	pending bool // a page is being read
-	stale   bool // the page being read is of memberships that have changed
-	oldest  bool // the first page begins wherever the log does
+	pending bool    // a page is being read
+	stale   bool    // the page being read is of memberships that have changed
+	oldest  bool    // the first page begins wherever the log does
 	replay  *Replay // nil unless it is under way
 }
 

@@ -66,7 +66,7 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.pull()
 		c.take(m)
 	case *sweep:
-		c.pull()
+		c.sweep()
 	case *flush:
 		c.flush()
 	case *answer:
@@ -158,6 +158,23 @@ func (c *connection) start(ctx actor.Context) {
 func (c *connection) pull() {
 	for head := c.desk.ring.head(); c.swept < head; c.swept++ {
 		c.take(c.desk.ring.at(c.swept))
+	}
+}
+
+// sweep takes what the running pass brings, and writes it: nothing else comes
+// for the connection in this turn of its shard.
+func (c *connection) sweep() {
+	c.dirty = true // flushed below
+	for c.swept < c.desk.passEnd {
+		if t := c.desk.stretchAt(c.swept, c.member.Codec, c.member.Sink); t != nil && c.takeStretch(t) {
+			c.swept = t.to
+			continue
+		}
+		c.take(c.desk.ring.at(c.swept))
+		c.swept++
+	}
+	if c.dirty = len(c.outbox) > 0; c.dirty {
+		c.flush()
 	}
 }
 

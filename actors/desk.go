@@ -15,11 +15,14 @@ type desk struct {
 	shard   int
 	now     time.Time // of the message the shard is handling
 	ring    ring
+	passEnd uint64 // head of the ring when the running sweep began
 	gauges  *gauges
 	shared  *System
 
 	dirty []*actor.PID  // connections with something to write, see shard.settle
 	gone  []*Connection // connections that have ended on their own
+
+	stretches []*stretch // of the running sweep
 
 	// joining and seating are for the actor that is being made. One recipe for
 	// all of a kind saves half a kilobyte each.

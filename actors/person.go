@@ -50,6 +50,11 @@ func (p *person) preferences() *notifications.Preferences {
 	return &p.state.Preferences
 }
 
+// choosy tells whether there are events that raise no alert for this user.
+func (p *person) choosy() bool {
+	return len(p.state.Preferences.Mutes) > 0 || p.state.Preferences.QuietHours != nil
+}
+
 // silences tells whether an event raises no alert for this user.
 func (p *person) silences(e *notifications.Entry) bool {
 	return p.state.Preferences.Silences(&e.Event, e.Stored) != ""

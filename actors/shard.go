@@ -28,8 +28,7 @@ type shard struct {
 	cells map[notifications.Recipient]*cellSeat
 	conns map[string]*Connection
 
-	pass     int    // users of order the running sweep has brought to head
-	passEnd  uint64 // head of the ring when the pass began
+	pass     int // users of order the running sweep has brought to head
 	sweeping bool
 	held     int // credits that wait for the ring to be swept
 	stopping bool

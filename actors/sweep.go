@@ -3,17 +3,17 @@ package actors
 import "github.com/asynkron/protoactor-go/actor"
 
 // A broadcast to everyone is one push to the ring of each shard. The sweep
-// then brings users to the head of the ring, a chunk per turn of the shard, so
-// that personal events do not wait for a walk through all users; a connection
-// that is given anything else takes what the ring has first, so order holds.
-// Under load several broadcasts leave in one write.
+// then brings users to where the ring ended when it began, a chunk per turn of
+// the shard, so that personal events do not wait for a walk through all users; a
+// connection that is given anything else takes what the ring has first, so order
+// holds. Under load several broadcasts leave in one write.
 
 func (s *shard) startSweep(ctx actor.Context) {
 	if s.sweeping {
 		return
 	}
 	s.sweeping = true
-	s.pass, s.passEnd = 0, s.desk.ring.head()
+	s.pass, s.desk.passEnd = 0, s.desk.ring.head()
 	ctx.Send(s.self, &sweep{})
 }
 
@@ -29,7 +29,8 @@ func (s *shard) sweep(ctx actor.Context) {
 		return
 	}
 	now := s.desk.options.Now()
-	dropped := s.desk.ring.dropTo(s.passEnd)
+	s.desk.settleStretches()
+	dropped := s.desk.ring.dropTo(s.desk.passEnd)
 	for _, p := range dropped {
 		p.finish(now)
 	}
