@@ -20,7 +20,9 @@ func (s *shard) startSweep(ctx actor.Context) {
 func (s *shard) sweep(ctx actor.Context) {
 	end := min(s.pass+sweepChunk, len(s.order))
 	for _, seat := range s.order[s.pass:end] {
-		ctx.Send(seat.pid, &sweep{})
+		for _, handle := range seat.person.connections.list {
+			ctx.Send(handle.pid, &sweep{})
+		}
 	}
 	s.pass = end
 	s.settle(ctx)

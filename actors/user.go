@@ -17,7 +17,7 @@ type user struct {
 func (u *user) Receive(ctx actor.Context) {
 	defer logPanic(ctx, u.desk.options.Logger)
 	switch m := ctx.Message().(type) {
-	case *parcel, *sweep:
+	case *parcel:
 		for _, handle := range u.person.connections.list {
 			ctx.Send(handle.pid, m)
 		}
