@@ -67,8 +67,6 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.take(m)
 	case *sweep:
 		c.sweep()
-	case *flush:
-		c.flush()
 	case *answer:
 		c.answer(m)
 	case *control:
@@ -161,10 +159,8 @@ func (c *connection) pull() {
 	}
 }
 
-// sweep takes what the running pass brings, and writes it: nothing else comes
-// for the connection in this turn of its shard.
+// sweep takes what the running pass brings.
 func (c *connection) sweep() {
-	c.dirty = true // flushed below
 	for c.swept < c.desk.passEnd {
 		if t := c.desk.stretchAt(c.swept, c.member.Codec, c.member.Sink); t != nil && c.takeStretch(t) {
 			c.swept = t.to
@@ -172,9 +168,6 @@ func (c *connection) sweep() {
 		}
 		c.take(c.desk.ring.at(c.swept))
 		c.swept++
-	}
-	if c.dirty = len(c.outbox) > 0; c.dirty {
-		c.flush()
 	}
 }
 

@@ -3,8 +3,6 @@ package actors
 import (
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"tidings/notifications"
 )
 
@@ -19,7 +17,7 @@ type desk struct {
 	gauges  *gauges
 	shared  *System
 
-	dirty []*actor.PID  // connections with something to write, see shard.settle
+	dirty []*connection // with something to write, see shard.settle
 	gone  []*Connection // connections that have ended on their own
 
 	stretches []*stretch // of the running sweep
@@ -152,8 +150,7 @@ type (
 	// tick comes once a second, sweep as long as the ring is not empty.
 	tick  struct{}
 	sweep struct{}
-	// flush, relapse, ping and confirm are sent by the shard to its connections.
-	flush   struct{}
+	// relapse, ping and confirm are sent by the shard to its connections.
 	relapse struct{}
 	ping    struct{ parcel *parcel }
 	confirm struct{}

@@ -31,7 +31,7 @@ func (c *connection) put(frame []byte) {
 func (c *connection) mark() {
 	if !c.dirty && !c.blocked {
 		c.dirty = true
-		c.desk.dirty = append(c.desk.dirty, c.self)
+		c.desk.dirty = append(c.desk.dirty, c)
 	}
 }
 

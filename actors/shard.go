@@ -161,10 +161,13 @@ func (s *shard) spread(ctx actor.Context, p *parcel) {
 	s.startSweep(ctx)
 }
 
-// settle flushes what the message has queued and removes whom it has ended.
+// settle flushes what the message has queued and removes whom it has ended. It
+// writes for one connection after the other and goes to each directly: after a
+// system call nothing is left in the caches of the processor, and what an actor
+// is made of would have to be fetched again.
 func (s *shard) settle(ctx actor.Context) {
-	for _, pid := range s.desk.dirty {
-		ctx.Send(pid, &flush{})
+	for _, c := range s.desk.dirty {
+		s.flush(ctx, c)
 	}
 	clear(s.desk.dirty)
 	s.desk.dirty = s.desk.dirty[:0]
@@ -173,6 +176,19 @@ func (s *shard) settle(ctx actor.Context) {
 	}
 	clear(s.desk.gone)
 	s.desk.gone = s.desk.gone[:0]
+}
+
+// flush writes what waits for a connection. One that fails is stopped, as by its
+// supervisor.
+func (s *shard) flush(ctx actor.Context, c *connection) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.desk.options.Logger.Error("actor failed", slog.String("actor", c.self.GetId()),
+				slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+			ctx.Stop(c.self)
+		}
+	}()
+	c.flush()
 }
 
 func (s *shard) join(ctx actor.Context, m *join) {

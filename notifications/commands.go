@@ -3,7 +3,9 @@ package notifications
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -172,6 +174,40 @@ func (c *Commands) Append(ctx context.Context, from Emitter, e Event) (Receipt, 
 		c.record(from, e, AuditRecord{Action: action, Position: receipt.Position})
 	}
 	return receipt, err
+}
+
+// AppendAll stores events that Check has passed, in their order, and says what
+// became of each. When the log is away, the rest is not tried: that would hold
+// the caller up for each.
+func (c *Commands) AppendAll(ctx context.Context, from Emitter, events []Event) []Outcome {
+	log, able := c.o.Log.(BatchAppender)
+	if !able || len(events) < 2 || slices.ContainsFunc(events, func(e Event) bool { return !e.NotBefore.IsZero() }) {
+		return c.appendEach(ctx, from, events)
+	}
+	outcomes := log.AppendAll(ctx, from.Hub, events)
+	for i, o := range outcomes {
+		if o.Err == nil && !o.Receipt.Duplicate {
+			c.record(from, events[i], AuditRecord{Action: AuditEmitted, Position: o.Receipt.Position})
+		}
+	}
+	return outcomes
+}
+
+func (c *Commands) appendEach(ctx context.Context, from Emitter, events []Event) []Outcome {
+	outcomes := make([]Outcome, len(events))
+	var away error
+	for i, e := range events {
+		if away != nil {
+			outcomes[i].Err = away
+			continue
+		}
+		receipt, err := c.Append(ctx, from, e)
+		outcomes[i] = Outcome{receipt, err}
+		if errors.Is(err, ErrUnavailable) {
+			away = err
+		}
+	}
+	return outcomes
 }
 
 // record puts on record what became of an event.

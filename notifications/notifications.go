@@ -54,6 +54,22 @@ type Appender interface {
 	Append(ctx context.Context, hub string, e Event) (Receipt, error)
 }
 
+// BatchAppender is an Appender that stores many events for less than one after
+// the other. It is implemented by persistence.Log.
+type BatchAppender interface {
+	Appender
+	// AppendAll stores events in their order and says what became of each, as
+	// Append does. They are no transaction; one that was not answered at once may
+	// end behind those that came after it.
+	AppendAll(ctx context.Context, hub string, events []Event) []Outcome
+}
+
+// Outcome is what became of an event.
+type Outcome struct {
+	Receipt Receipt
+	Err     error
+}
+
 // Membership is one recipient a reader belongs to, and since when.
 type Membership struct {
 	Recipient Recipient

@@ -55,18 +55,25 @@ func (a *Appender) Append(ctx context.Context, hub string, e notifications.Event
 	ctx, span := a.tracer.Start(ctx, name, options...)
 	defer span.End()
 	receipt, err := a.append(ctx, hub, e)
+	a.note(span, receipt, err)
+	return receipt, err
+}
+
+// note says what has become of an append.
+func (a *Appender) note(span trace.Span, receipt notifications.Receipt, err error) {
 	if err != nil {
 		a.failed.Add(1)
 		span.SetStatus(codes.Error, "append failed")
 		span.SetAttributes(attribute.String("error.type", "unavailable"))
-		return receipt, err
+		return
 	}
 	a.appended.Add(1)
-	span.SetAttributes(
-		attribute.Int64("notify.stream.seq", int64(receipt.Position)), //nolint:gosec // positions fit
-		attribute.Bool("notify.duplicate", receipt.Duplicate),
-	)
-	return receipt, nil
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.Int64("notify.stream.seq", int64(receipt.Position)), //nolint:gosec // positions fit
+			attribute.Bool("notify.duplicate", receipt.Duplicate),
+		)
+	}
 }
 
 // publishSpan is the span of an append: a child of what the process is doing,
@@ -111,7 +118,7 @@ func (a *Appender) append(ctx context.Context, hub string, e notifications.Event
 		ack, err := a.nats.js.PublishMsg(attempt, msg, options...)
 		cancel()
 		if err == nil {
-			return notifications.Receipt{ID: e.ID, Position: notifications.Position(ack.Sequence), Duplicate: ack.Duplicate}, nil
+			return receiptOf(&e, ack), nil
 		}
 		var refused *jetstream.APIError
 		if errors.Is(err, nats.ErrMaxPayload) {
@@ -128,6 +135,10 @@ func (a *Appender) append(ctx context.Context, hub string, e notifications.Event
 		case <-time.After(attemptPause):
 		}
 	}
+}
+
+func receiptOf(e *notifications.Event, ack *jetstream.PubAck) notifications.Receipt {
+	return notifications.Receipt{ID: e.ID, Position: notifications.Position(ack.Sequence), Duplicate: ack.Duplicate}
 }
 
 // emitterHeader says which user emitted an event, as one token of a subject: a

@@ -51,7 +51,8 @@ func Connect(o ConnectOptions) (*NATS, error) {
 		conn.Close()
 		return nil, fmt.Errorf("NATS at %s is version %s, at least %s is needed", withoutSecrets(o.URL), version, minServer)
 	}
-	js, err := jetstream.New(conn)
+	// Else the library waits for ever for what is not answered, until too much is.
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncTimeout(attemptTime))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("JetStream: %w", err)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,30 +45,22 @@ type answer struct {
 }
 
 // store appends the events in order. An array of which some were stored and
-// some not is answered with 207 and both. When the log is away, the rest is not
-// tried: that would hold the caller up for each.
+// some not is answered with 207 and both.
 func (h *Handler) store(ctx context.Context, q *request) ([]answer, int, error) {
 	answers := make([]answer, len(q.events))
-	var firstErr, away error
+	var firstErr error
 	stored := 0
-	for i, e := range q.events {
-		receipt, err := notifications.Receipt{}, away
-		if away == nil {
-			receipt, err = h.o.Commands.Append(ctx, q.from, e)
-		}
-		if errors.Is(err, notifications.ErrUnavailable) {
-			away = err
-		}
-		if err == nil {
-			answers[i].Receipt = receipt
+	for i, o := range h.o.Commands.AppendAll(ctx, q.from, q.events) {
+		if o.Err == nil {
+			answers[i].Receipt = o.Receipt
 			stored++
 			continue
 		}
 		if firstErr == nil {
-			firstErr = err
+			firstErr = o.Err
 		}
-		p := problemOf(&notStored{err: err})
-		answers[i] = answer{Receipt: notifications.Receipt{ID: e.ID}, Error: &p}
+		p := problemOf(&notStored{err: o.Err})
+		answers[i] = answer{Receipt: notifications.Receipt{ID: q.events[i].ID}, Error: &p}
 	}
 	switch {
 	case firstErr == nil:

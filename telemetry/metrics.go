@@ -24,6 +24,39 @@ type Metrics struct {
 	latency     metric.Float64Histogram
 	replayed    metric.Int64Counter
 	replays     metric.Float64Histogram
+
+	outcomes map[outcomeOf]metric.MeasurementOption // made once: each event is measured
+}
+
+// outcomeOf is what a delivery is counted by; the outcome is empty where it
+// does not matter.
+type outcomeOf struct{ kind, outcome string }
+
+func (o outcomeOf) option() metric.MeasurementOption { //nolint:ireturn // the API says so
+	attributes := []attribute.KeyValue{attribute.String("target.kind", o.kind)}
+	if o.outcome != "" {
+		attributes = append(attributes, attribute.String("outcome", o.outcome))
+	}
+	return metric.WithAttributeSet(attribute.NewSet(attributes...))
+}
+
+func outcomes() map[outcomeOf]metric.MeasurementOption {
+	all := make(map[outcomeOf]metric.MeasurementOption)
+	for _, kind := range []string{"user", "role", "group", "everyone"} {
+		for _, outcome := range []string{"", "expired", "offline", "sent", "deferred", "muted"} {
+			o := outcomeOf{kind, outcome}
+			all[o] = o.option()
+		}
+	}
+	return all
+}
+
+func (m *Metrics) counted(kind, outcome string) metric.MeasurementOption { //nolint:ireturn // likewise
+	o := outcomeOf{kind, outcome}
+	if known, ok := m.outcomes[o]; ok {
+		return known
+	}
+	return o.option()
 }
 
 // seconds are the bounds of short times, and long those of connections, which
@@ -37,7 +70,7 @@ func long() []float64 {
 }
 
 func newMetrics(ctx context.Context, meter metric.Meter) (*Metrics, error) {
-	m := &Metrics{meter: meter, ctx: context.WithoutCancel(ctx)}
+	m := &Metrics{meter: meter, ctx: context.WithoutCancel(ctx), outcomes: outcomes()}
 	var errs [9]error
 	m.connections, errs[0] = meter.Int64UpDownCounter("signalr.server.active_connections", metric.WithUnit("{connection}"), metric.WithDescription("Connections that are open."))
 	m.lasted, errs[1] = meter.Float64Histogram("signalr.server.connection.duration", metric.WithUnit("s"), metric.WithDescription("How long connections lasted."), metric.WithExplicitBucketBoundaries(long()...))
@@ -117,10 +150,9 @@ type Delivery struct {
 
 // Delivered counts one event.
 func (m *Metrics) Delivered(d Delivery) {
-	target := attribute.String("target.kind", d.Kind)
 	count := func(outcome string, n int) {
 		if n > 0 {
-			m.deliveries.Add(m.ctx, int64(n), metric.WithAttributes(target, attribute.String("outcome", outcome)))
+			m.deliveries.Add(m.ctx, int64(n), m.counted(d.Kind, outcome))
 		}
 	}
 	switch {
@@ -132,8 +164,8 @@ func (m *Metrics) Delivered(d Delivery) {
 		count("sent", d.Sent)
 		count("deferred", d.Deferred)
 		count("muted", d.Muted)
-		m.bytes.Add(m.ctx, int64(d.Bytes), metric.WithAttributes(target))
-		m.latency.Record(m.ctx, max(d.Latency, 0).Seconds(), metric.WithAttributes(target))
+		m.bytes.Add(m.ctx, int64(d.Bytes), m.counted(d.Kind, ""))
+		m.latency.Record(m.ctx, max(d.Latency, 0).Seconds(), m.counted(d.Kind, ""))
 	}
 }
 
