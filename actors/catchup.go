@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"tidings/hub/protocol"
@@ -222,6 +223,9 @@ func (r *reading) mark(p notifications.Position) replayed {
 	return ""
 }
 
+// pages are for encoding: what is kept of one is framed and has the right size.
+var pages = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // for all readers
+
 // fetch reads and encodes one page. It runs on a reader goroutine.
 func (r *reading) fetch(ctx context.Context, o *Options) *page {
 	head := o.Reader.State()
@@ -235,7 +239,12 @@ func (r *reading) fetch(ctx context.Context, o *Options) *page {
 	if err != nil {
 		return p
 	}
-	var records []byte
+	pooled, _ := pages.Get().(*[]byte) // nothing else is in there
+	records := (*pooled)[:0]
+	defer func() {
+		*pooled = records[:0]
+		pages.Put(pooled)
+	}()
 	for _, e := range found.Entries {
 		if r.preferences.Silences(&e.Event, e.Stored) != "" {
 			continue // it raises no alert, late or not

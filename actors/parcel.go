@@ -65,7 +65,7 @@ const fromHistory replayed = "replayed"
 func invocation(e *notifications.Entry, epoch uint64, mark replayed) *protocol.Invocation {
 	n := e.Notification(epoch)
 	n.Replayed = mark == fromHistory
-	m := &protocol.Invocation{Target: e.Event.Target, Arguments: []any{n}}
+	m := &protocol.Invocation{Target: e.Event.Target, Arguments: []any{&n}}
 	if e.Event.TraceParent != "" {
 		m.Headers = protocol.Headers{"traceparent": e.Event.TraceParent}
 		if e.Event.TraceState != "" {

@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +149,18 @@ type silent struct{}
 
 func (silent) Invoked(string, string, string, time.Duration) {}
 
+// openingPerCore is how many connections join at the same moment, for each core.
+// In a storm the others wait for that, instead of for a processor: else what is
+// delivered meanwhile would wait behind all of them at each of its steps.
+const openingPerCore = 2
+
+// gate lets in as many as it has places. Who is in must not wait for a client,
+// nor for what a client can choose.
+type gate chan struct{}
+
+func (g gate) enter() { g <- struct{}{} }
+func (g gate) leave() { <-g }
+
 // Hub serves connections. It implements connections.Handler; its methods are
 // safe for concurrent use.
 type Hub struct {
@@ -158,6 +171,7 @@ type Hub struct {
 	system    *actors.System
 	tracer    trace.Tracer
 	questions atomic.Uint64 // asked of clients
+	opening   gate
 
 	mu       sync.Mutex // guards all below
 	sessions map[string]*session
@@ -173,6 +187,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub"),
 		sessions: make(map[string]*session), shaking: make(map[*connections.Conn]struct{}),
+		opening: make(gate, openingPerCore*runtime.GOMAXPROCS(0)),
 	}
 	for _, codec := range []protocol.Codec{protocol.JSON(), protocol.MessagePack()} {
 		if slices.Contains(o.Protocols, codec.Name()) {

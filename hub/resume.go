@@ -49,7 +49,11 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 		h.o.Logger.WarnContext(ctx, "cursor cannot be read", slog.String("connection_id", conn.ID()), slog.Any("error", unreadable))
 	}
 	reader := h.o.Durable.Reader
-	awaitLog(ctx, func() bool { return !request.Ahead(reader.State(), known) })
+	if ahead := func() bool { return request.Ahead(reader.State(), known) }; ahead() {
+		h.opening.leave()
+		awaitLog(ctx, func() bool { return !ahead() })
+		h.opening.enter()
+	}
 	if r.opening.state, err = h.enter(ctx, conn.Principal(), r.name); err != nil {
 		return nil, unavailable(err)
 	}
@@ -90,9 +94,6 @@ const (
 // awaitLog gives the follower of this node the time to come to where the
 // client has been.
 func awaitLog(ctx context.Context, there func() bool) {
-	if there() {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, awaitMost)
 	defer cancel()
 	step := time.NewTicker(awaitStep)

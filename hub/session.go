@@ -142,6 +142,8 @@ func (s *session) join(ctx context.Context) error {
 		return err
 	}
 	s.codec = codec
+	s.hub.opening.enter()
+	defer s.hub.opening.leave()
 	if s.comeback, err = newComeback(s.conn, s.version); err != nil {
 		return err
 	}

@@ -46,11 +46,27 @@ func (t *tail) add(e *notifications.Entry) {
 func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].Position >= p })
+	i := t.guess(p)
+	if i < 0 {
+		i = sort.Search(len(t.entries), func(i int) bool { return t.entries[i].Position >= p })
+	}
 	if i == len(t.entries) || t.entries[i].Position != p {
 		return nil, false
 	}
 	return t.entries[i], true
+}
+
+// guess finds a position where it is if none before it is missing; -1 = it is
+// not there. Most logs have few holes.
+func (t *tail) guess(p notifications.Position) int {
+	if len(t.entries) == 0 || p < t.entries[0].Position {
+		return -1
+	}
+	i := p - t.entries[0].Position
+	if i >= notifications.Position(len(t.entries)) || t.entries[i].Position != p {
+		return -1
+	}
+	return int(i) //nolint:gosec // it is an index
 }
 
 // forget drops the events of a recipient up to a position.

@@ -143,12 +143,20 @@ func (jsonCodec) AppendValue(dst []byte, value any) ([]byte, error) {
 	return b, nil
 }
 
+// JSONAppender is a value that knows its own JSON: what encoding/json would make
+// of it, without escapes for HTML.
+type JSONAppender interface {
+	AppendJSON(dst []byte) ([]byte, error)
+}
+
 func appendValue(b []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case Value:
 		return v.form.appendJSON(b)
 	case Encoded:
 		return v.form(jsonName).appendJSON(b)
+	case JSONAppender:
+		return v.AppendJSON(b)
 	}
 	out := appender(b)
 	encoder := json.NewEncoder(&out)
