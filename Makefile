@@ -35,7 +35,9 @@ test: lint race conformance e2e ## Everything: linters, Go tests, the contract, 
 
 .PHONY: long
 long: CUTS = 1000
-long: test fuzz ## Everything, and what takes long: more cuts, every fuzz target.
+long: test fuzz peers ## Everything, and what takes long: more cuts, every fuzz target, the peers of the benchmarks.
+	cd cmd/tidingsbench/peers && $(GO) vet ./... && $(GO) test ./...
+	cd cmd/tidingsbench/peers/socketio && node --test
 
 .PHONY: race
 race: web postgres ## Go tests, with the race detector.
@@ -96,7 +98,21 @@ proto: ## Generate the Go code of proto/ (its tests tell when it is stale).
 .PHONY: bench
 bench: build conformance-program ## Measure: allocations and rates of the parts, then a server over the wire.
 	$(GO) test -run '^$$' -bench . -benchmem ./actors ./hub/... ./notifications ./persistence ./proto/...
-	$(GO) run ./cmd/tidingsbench -server bin/tidings
+	$(GO) run ./cmd/tidingsbench -suite quick
+
+# What Tidings is measured beside: a module of its own, and Socket.IO.
+.PHONY: peers
+peers: cmd/tidingsbench/peers/socketio/node_modules ## Build bin/peers, and what Socket.IO needs.
+	cd cmd/tidingsbench/peers && $(GO) build -o ../../../bin/peers .
+
+cmd/tidingsbench/peers/socketio/node_modules: cmd/tidingsbench/peers/socketio/package-lock.json
+	cd cmd/tidingsbench/peers/socketio && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: build peers ## Measure beside the peers, in turns, and write docs/benchmarks.md; half an hour.
+	$(GO) build -o bin/tidingsbench ./cmd/tidingsbench
+	./bin/tidingsbench compare -rounds 5 -out docs/benchmarks.md
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (needs the vulnerability database).

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -7,24 +9,16 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// client is a lean connection to the notification hub, over any transport: one
-// goroutine, no library, so that the load costs less than what it loads.
+// client is a lean connection to the notification hub, over any transport, of
+// the scenario that compares them: one goroutine, no library.
 type client struct {
-	wire     wire
-	welcome  chan struct{} // closed when the hub has said where the client stands
-	greeted  int           // messages of the hub until then; of listen, which closes welcome
-	welcomed bool          // of listen
-
-	mu        sync.Mutex // guards all below
-	positions []uint64
-	latencies []time.Duration
-	changed   chan struct{}
+	wire    wire
+	welcome chan struct{} // closed when the hub has said where the client stands
+	greeted int           // messages of the hub until then; of listen, which closes welcome
 }
 
 // wire is a transport, as a client has it.
@@ -37,13 +31,6 @@ type wire interface {
 	say(ctx context.Context, records []byte) error
 }
 
-// manner says how a client connects. The zero value is a WebSocket without
-// negotiation.
-type manner struct {
-	transport transport
-	query     string // of the hub: where to begin
-}
-
 type transport uint8
 
 const (
@@ -53,17 +40,17 @@ const (
 	longPolling
 )
 
-// connect opens a connection and says which protocol it speaks.
-func connect(ctx context.Context, s *server, user string, how manner) (*client, error) {
+// openClient opens a connection and says which protocol it speaks.
+func openClient(ctx context.Context, s *target, user string, how transport) (*client, error) {
 	d, err := s.door(user)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{welcome: make(chan struct{}), changed: make(chan struct{}, 1)}
+	c := &client{welcome: make(chan struct{})}
 	version := 1
-	switch how.transport {
+	switch how {
 	case webSocket:
-		c.wire, err = openSocket(ctx, d, how.query)
+		c.wire, err = openSocket(ctx, d, "")
 	case lastingSocket:
 		version = 2 // the first that has acknowledgements
 		c.wire, err = openLastingSocket(ctx, d)
@@ -88,14 +75,14 @@ func handshake(protocol string, version int) []byte {
 	return fmt.Appendf(nil, `{"protocol":%q,"version":%d}%c`, protocol, version, ends)
 }
 
-// crowd connects clients, user/0 to user/n-1.
-func crowd(ctx context.Context, s *server, n int, how manner) ([]*client, error) {
+// openClients connects clients, user/0 to user/n-1.
+func openClients(ctx context.Context, s *target, n int, how transport) ([]*client, error) {
 	all := make([]*client, n)
-	group, ctx := errgroup.WithContext(ctx)
+	group, inGroup := errgroup.WithContext(ctx)
 	group.SetLimit(dialers)
 	for i := range all {
 		group.Go(func() (err error) {
-			all[i], err = connect(ctx, s, strconv.Itoa(i), how)
+			all[i], err = openClient(inGroup, s, strconv.Itoa(i), how)
 			return err
 		})
 	}
@@ -117,46 +104,23 @@ func hangUp(all []*client) {
 	}
 }
 
-// listen collects what the server says until the connection ends.
+// listen waits for what the hub says first, and passes over the rest, until the
+// connection ends.
 func (c *client) listen() {
-	for {
+	for welcomed := false; ; {
 		records, err := c.wire.next()
 		if err != nil {
 			return
 		}
-		now := time.Now()
 		for record := range bytes.SplitSeq(records, []byte{ends}) {
-			c.take(record, now)
+			if welcomed || !bytes.Contains(record, []byte(`"target":`)) {
+				continue
+			}
+			c.greeted++
+			if welcomed = bytes.Contains(record, []byte(`"target":"Resumed"`)); welcomed {
+				close(c.welcome)
+			}
 		}
-	}
-}
-
-// take notes a record if it is a notification.
-func (c *client) take(record []byte, now time.Time) {
-	position, ok := number(record, `"position":`)
-	if !ok {
-		c.greet(record)
-		return
-	}
-	emitted, _ := number(record, `"title":"`)
-	c.mu.Lock()
-	c.positions = append(c.positions, position)
-	c.latencies = append(c.latencies, now.Sub(time.Unix(0, int64(emitted)))) //nolint:gosec // a time
-	c.mu.Unlock()
-	select {
-	case c.changed <- struct{}{}:
-	default:
-	}
-}
-
-// greet notes what the hub says first.
-func (c *client) greet(record []byte) {
-	if c.welcomed || !bytes.Contains(record, []byte(`"target":`)) {
-		return
-	}
-	c.greeted++
-	if c.welcomed = bytes.Contains(record, []byte(`"target":"Resumed"`)); c.welcomed {
-		close(c.welcome)
 	}
 }
 
@@ -169,33 +133,4 @@ func number(record []byte, key string) (uint64, bool) {
 	end := bytes.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
 	n, err := strconv.ParseUint(string(rest[:max(end, 0)]), 10, 64)
 	return n, err == nil
-}
-
-// until waits for n notifications and checks that they are those wanted, in
-// order, each once.
-func (c *client) until(ctx context.Context, wanted []uint64) error {
-	for {
-		c.mu.Lock()
-		heard := len(c.positions)
-		c.mu.Unlock()
-		if heard >= len(wanted) {
-			break
-		}
-		select {
-		case <-c.changed:
-		case <-ctx.Done():
-			return fmt.Errorf("heard %d of %d: %w", heard, len(wanted), ctx.Err())
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, position := range wanted {
-		if c.positions[i] != position {
-			return fmt.Errorf("event %d is at %d, want %d", i, c.positions[i], position)
-		}
-	}
-	if len(c.positions) > len(wanted) {
-		return fmt.Errorf("heard %d, want %d", len(c.positions), len(wanted))
-	}
-	return nil
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -12,16 +14,16 @@ import (
 
 // door is where a client comes in, and what it shows.
 type door struct {
-	server *server
+	server *target
 	token  string // of its user; empty for nobody
 }
 
-func (s *server) door(user string) (door, error) {
-	if s.secret == nil {
-		return door{server: s}, nil
+func (t *target) door(user string) (door, error) {
+	if t.secret == nil {
+		return door{server: t}, nil
 	}
-	token, err := s.token(user)
-	return door{s, token}, err
+	token, err := t.token(user)
+	return door{t, token}, err
 }
 
 func (d door) dial(ctx context.Context) (net.Conn, error) {

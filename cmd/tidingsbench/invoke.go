@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -18,63 +20,62 @@ const (
 	deep    = 16
 )
 
-// echo calls a method that answers with its argument: one call after the other
-// on each connection, and then many at a time.
-func (l load) echo(how calls) func(context.Context, *server) (figures, error) {
-	return func(ctx context.Context, s *server) (figures, error) {
-		single, err := l.callAll(ctx, s, how, 1)
-		if err != nil {
-			return nil, fmt.Errorf("1 call at a time: %w", err)
-		}
-		many, err := l.callAll(ctx, s, how, deep)
-		if err != nil {
-			return nil, fmt.Errorf("%d calls at a time: %w", deep, err)
-		}
-		n := len(single.latencies)
-		return figures{
-			"connections":           callers,
-			"calls/s":               single.rate,
-			"p50 ms":                milliseconds(single.latencies[n/2]),
-			"p99 ms":                milliseconds(single.latencies[n*99/100]),
-			"calls/s, 16 at a time": many.rate,
-		}, nil
-	}
-}
-
-// called is what became of the calls of all connections.
-type called struct {
-	rate      float64 // answers per second
-	latencies []time.Duration
-}
-
-func (l load) callAll(ctx context.Context, s *server, how calls, atOnce int) (called, error) {
-	all := make([]*caller, callers)
-	for i := range all {
-		var err error
-		if all[i], err = newCaller(ctx, s, how); err != nil {
-			return called{}, err
-		}
-		defer all[i].socket.Close() //nolint:errcheck // it is over
-	}
-	began := time.Now()
-	group := errgroup.Group{}
-	for i, c := range all {
-		group.Go(func() error {
-			if err := c.run(atOnce, began.Add(l.seconds)); err != nil {
-				return fmt.Errorf("connection %d: %w", i, err)
+// invoke calls a method that answers with its argument, in both encodings: one
+// call after the other on each connection, and then many at a time.
+func invoke(ctx context.Context, b *bench) error {
+	b.line.Server = "conformance"
+	b.parameter("connections", callers)
+	for _, how := range []calls{jsonCalls{}, packCalls{}} {
+		for _, atOnce := range []int{1, deep} {
+			name, _ := how.protocol()
+			if err := b.callAll(ctx, how, atOnce, fmt.Sprintf("%s, %d at once ", name, atOnce)); err != nil {
+				return fmt.Errorf("%s, %d calls at a time: %w", name, atOnce, err)
 			}
-			return nil
-		})
+		}
 	}
-	err := group.Wait()
-	took := time.Since(began)
-	var sum called
+	return nil
+}
+
+// callAll measures calls to a server of their own.
+func (b *bench) callAll(ctx context.Context, how calls, atOnce int, prefix string) error {
+	return b.alone(ctx, b.startConformance, func() error {
+		all := make([]*caller, callers)
+		for i := range all {
+			var err error
+			if all[i], err = newCaller(ctx, b.server, how); err != nil {
+				return err
+			}
+			defer all[i].socket.Close() //nolint:errcheck // it is over
+		}
+		return b.run(ctx, all, atOnce, prefix)
+	})
+}
+
+// run lets all call until the time is over.
+func (b *bench) run(ctx context.Context, all []*caller, atOnce int, prefix string) error {
+	spent, err := b.phase(ctx, func() error {
+		end := time.Now().Add(b.seconds)
+		group := errgroup.Group{}
+		for i, c := range all {
+			group.Go(func() error {
+				if err := c.run(atOnce, end); err != nil {
+					return fmt.Errorf("connection %d: %w", i, err)
+				}
+				return nil
+			})
+		}
+		return group.Wait()
+	})
+	if err != nil {
+		return err
+	}
+	var latencies []time.Duration
 	for _, c := range all {
-		sum.latencies = append(sum.latencies, c.latencies...)
+		latencies = append(latencies, c.latencies...)
 	}
-	slices.Sort(sum.latencies)
-	sum.rate = float64(len(sum.latencies)) * perSecond / float64(took)
-	return sum, err
+	slices.Sort(latencies)
+	b.set(prefix+"calls/s", perSecond(uint64(len(latencies)), spent.took))
+	return b.latencies(prefix, latencies)
 }
 
 // caller calls over a connection of its own. Calls are answered in order.
@@ -91,7 +92,7 @@ type caller struct {
 	record, frames, want []byte // used again and again
 }
 
-func newCaller(ctx context.Context, s *server, how calls) (*caller, error) {
+func newCaller(ctx context.Context, s *target, how calls) (*caller, error) {
 	d, err := s.door("")
 	if err != nil {
 		return nil, err
