@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,6 +160,27 @@ func TestHandshakeWaitsForTheLog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However many clients the log has to catch up with, others connect meanwhile:
+// who waits does not take the place of who could go on.
+func TestHandshakesThatWaitHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, hub.Options{})
+		s := hubtest.ServePipes(t, h, connections.Options{})
+		h.emit(t, notifications.ToUser("ann"), "one")
+		ahead := notifications.Cursor{Epoch: actorstest.Epoch, Position: 2, Stored: time.UnixMilli(2).UTC()}
+		for range 8 * runtime.GOMAXPROCS(0) {
+			s.MustOpen(hubtest.Token(t, "ann"), "cursor="+ahead.String()).Send(`{"protocol":"json","version":1}`)
+		}
+		synctest.Wait()
+		began := time.Now()
+		s.Connect("bob", "")
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("bob connected after %v", took)
+		}
+		time.Sleep(2 * time.Second)
+	})
 }
 
 // Who has negotiated before the bound of stateful reconnect was reached, and

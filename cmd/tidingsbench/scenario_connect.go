@@ -53,14 +53,14 @@ func idle(ctx context.Context, b *bench) error {
 	if err = b.connect(ctx, clients[:dialers]); err != nil { // what the first connections cost once
 		return err
 	}
-	before, err := b.atRest(ctx)
+	before, err := b.atRest(ctx, settles)
 	if err != nil {
 		return err
 	}
 	if err = b.connect(ctx, clients[dialers:]); err != nil {
 		return err
 	}
-	after, err := b.atRest(ctx)
+	after, err := b.atRest(ctx, idles)
 	if err != nil {
 		return err
 	}
@@ -126,12 +126,17 @@ func (b *bench) idlers(ctx context.Context, n int) ([]*fleet.Client, error) {
 // its garbage is collected, resident after that, where it can be told to.
 type usage struct{ settled, resident, heap, stack, goroutines float64 }
 
-// settles is how long a server gets to give back memory that it does not need.
-const settles = 2 * time.Second
+// settles is how long a server gets to finish what it is at, and idles how long
+// it is idle before its memory is looked at: what gives memory back looks every
+// few seconds whether it is needed.
+const (
+	settles = 2 * time.Second
+	idles   = 25 * time.Second
+)
 
-// atRest is what the server holds once it has nothing more to do.
-func (b *bench) atRest(ctx context.Context) (usage, error) {
-	if err := wait(ctx, settles); err != nil {
+// atRest is what the server holds once it has had nothing to do for a while.
+func (b *bench) atRest(ctx context.Context, after time.Duration) (usage, error) {
+	if err := wait(ctx, after); err != nil {
 		return usage{}, err
 	}
 	m, err := memoryOf(b.server.pid())
