@@ -201,7 +201,8 @@ func machine() string {
 	kernel := "unknown kernel"
 	var names unix.Utsname
 	if unix.Uname(&names) == nil {
-		kernel = "Linux " + unix.ByteSliceToString(names.Release[:])
+		release, _, _ := strings.Cut(unix.ByteSliceToString(names.Release[:]), "-") // what follows is whose build it is
+		kernel = "Linux " + release
 	}
 	return fmt.Sprintf("Measured on %s by `make bench-peers`: %s, %d cores, %s, %s.",
 		time.Now().UTC().Format(time.DateOnly), model, runtime.NumCPU(), kernel, runtime.Version())
