@@ -48,14 +48,14 @@ func lie(fault string) error {
 	mux.HandleFunc("/who", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, `{"name":%q,"version":"1"}`, name) })
 	mux.HandleFunc("/publish", l.publish)
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock() // who is answered is told everything from then on
+		defer l.mu.Unlock()
 		var upgrader websocket.Upgrader
 		client, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
-		l.mu.Lock()
 		l.clients = append(l.clients, client)
-		l.mu.Unlock()
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
