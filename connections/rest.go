@@ -43,7 +43,8 @@ type rest struct {
 	waiting bool  // for the first byte of a message
 	armed   bool  // the deadline of the socket is ours
 	wakeful bool  // something was said since it was armed
-	brief   bool  // it has woken from a long rest
+	woken   bool  // from a long rest, and nothing has been read since
+	brief   bool  // what it has woken for has been read
 	since   int64 // when it began to rest, in Unix nanoseconds
 	conn    *Conn // whose goroutine has ended
 
@@ -61,12 +62,14 @@ func (s *socket) await() error {
 		if s.rest.allowed && s.unread.Buffered() == 0 && s.finished.Load() == nil {
 			if s.rest.brief {
 				s.rest.brief = false
+				s.disarm()
 				return ErrIdle
 			}
 			s.arm()
 		}
 		_, err := s.unread.Peek(1)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.rest.woken, s.rest.brief = false, s.rest.woken
 			return nil // the library meets the error again
 		}
 		if !s.rest.armed {
@@ -131,7 +134,7 @@ func (s *Server) wake(c *Conn) {
 	next := c.next
 	c.next = nil
 	if so, ok := c.pipe.(*socket); ok {
-		so.rest.brief = time.Since(time.Unix(0, so.rest.since)) >= longRest
+		so.rest.woken = time.Since(time.Unix(0, so.rest.since)) >= longRest
 	}
 	next()
 	s.goOn(c)

@@ -19,6 +19,8 @@ import (
 // says nothing.
 type resting struct {
 	rests atomic.Int64
+	heard atomic.Int64 // pieces read, and how many of them when it went to rest
+	since atomic.Int64
 	rest  chan *connections.Conn // one by one, those that rest
 	ended chan error
 }
@@ -38,6 +40,7 @@ func (r *resting) goOn(c *connections.Conn) {
 		switch {
 		case errors.Is(err, connections.ErrIdle):
 			r.rests.Add(1)
+			r.since.Store(r.heard.Load())
 			c.Rest(func() { r.goOn(c) })
 			r.rest <- c
 			return
@@ -45,6 +48,7 @@ func (r *resting) goOn(c *connections.Conn) {
 			r.ended <- err
 			return
 		}
+		r.heard.Add(1)
 		if err = write(c, c.Sink().Frame(nil, data)); err != nil {
 			r.ended <- err
 			return
@@ -91,6 +95,25 @@ func TestRest(t *testing.T) {
 	}
 	if got := wait(t, "the reason", s.seen.ended); got != connections.WebSockets+" normal" && got != "normal" {
 		t.Errorf("ended with %q", got)
+	}
+}
+
+// A client that has rested long and says one thing, as a ping, rests again when
+// that has been read: it is woken once, and not waited for.
+func TestRestAfterAPing(t *testing.T) {
+	t.Parallel()
+	r := newResting()
+	s := open(t, r.serve, connections.Options{})
+	ws := s.mustDial("")
+	wait(t, "it rests", r.rest)
+	for range 2 {
+		before := r.rests.Load()
+		<-time.After(5100 * time.Millisecond) // what is taken for a long rest
+		said(t, ws, "ping")
+		<-time.After(500 * time.Millisecond) // half of what a busy client is waited for
+		if rests := r.rests.Load() - before; rests != 1 || r.since.Load() != r.heard.Load() {
+			t.Errorf("it rested %d times, having read %d of %d pieces; want once, after all", rests, r.since.Load(), r.heard.Load())
+		}
 	}
 }
 
