@@ -183,8 +183,7 @@ func (s *shard) settle(ctx actor.Context) {
 func (s *shard) flush(ctx actor.Context, c *connection) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			s.desk.options.Logger.Error("actor failed", slog.String("actor", c.self.GetId()),
-				slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+			logFailure(s.desk.options.Logger, c.self, reason)
 			ctx.Stop(c.self)
 		}
 	}()

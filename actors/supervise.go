@@ -51,13 +51,17 @@ func logPanic(ctx actor.Context, logger *slog.Logger) {
 	if reason == nil {
 		return
 	}
-	logger.Error("actor failed", slog.String("actor", ctx.Self().GetId()),
-		slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+	logFailure(logger, ctx.Self(), reason)
 	switch ctx.Message().(type) {
 	case *actor.Stopping, *actor.Stopped:
 	default:
 		panic(reason)
 	}
+}
+
+func logFailure(logger *slog.Logger, who *actor.PID, reason any) {
+	logger.Error("actor failed", slog.String("actor", who.GetId()),
+		slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
 }
 
 // newActorSystem makes one of the library's systems silent: it logs the bodies

@@ -457,12 +457,23 @@ type panicky struct{ *actorstest.Sink }
 func (panicky) Frame([]byte, []byte) []byte { panic("a bug") }
 func (panicky) Transport() string           { return "Panicky" }
 
+// jumpy is one that cannot be written to.
+type jumpy struct{ *actorstest.Sink }
+
+func (jumpy) TryWrite([]byte) (int, error) { panic("a bug") }
+
 // A connection actor that panics is stopped; its neighbours hear on.
 func TestPanicStopsOneConnection(t *testing.T) {
+	t.Run("while it takes an event", func(t *testing.T) { panicStopsOne(t, panicky{actorstest.NewSink()}) })
+	t.Run("while it writes", func(t *testing.T) { panicStopsOne(t, jumpy{actorstest.NewSink()}) })
+}
+
+func panicStopsOne(t *testing.T, sink actors.Sink) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, actors.Options{Shards: 1})
 		good := n.connect(actors.Member{ID: "g", User: "ann"})
-		bad, err := n.system.Join(t.Context(), actors.Member{ID: "x", User: "ann", Codec: protocol.JSON(), Sink: panicky{actorstest.NewSink()}})
+		bad, err := n.system.Join(t.Context(), actors.Member{ID: "x", User: "ann", Codec: protocol.JSON(), Sink: sink})
 		if err != nil {
 			t.Fatal(err)
 		}
