@@ -260,21 +260,23 @@ func (l *Log) check(ctx context.Context) error {
 	head := l.index.head()
 	first, last := notifications.Position(info.State.FirstSeq), notifications.Position(info.State.LastSeq)
 	l.counts.last.Store(info.State.LastSeq)
-	switch {
-	case epoch != l.State().Epoch:
+	if epoch != l.State().Epoch {
 		l.o.Logger.ErrorContext(ctx, "the log was made anew: all positions start over", slog.String("stream", l.o.Stream))
 		l.startOver(epoch, first)
 		return errNewEpoch
-	case last < head:
+	}
+	if last < head {
 		return fmt.Errorf("%w: it ends at %d, this node has read %d", ErrLogWentBack, last, head)
-	case info.State.Msgs > 0 && !l.isReady() && l.nothingPending(ctx, head):
-		// What was pending has expired while the node was reading.
-		l.readyOnce.Do(func() { close(l.ready) })
-	case info.State.Msgs == 0 && !l.isReady():
+	}
+	// What was pending may have expired while the node was reading.
+	atEnd := !l.isReady() && (info.State.Msgs == 0 || l.nothingPending(ctx, head))
+	if atEnd && info.State.Msgs == 0 {
 		l.index.reset(last)
-		l.readyOnce.Do(func() { close(l.ready) })
 	}
 	l.setFirst(max(first, 1))
+	if atEnd { // only now: who waits for it asks at once where the log begins
+		l.readyOnce.Do(func() { close(l.ready) })
+	}
 	return nil
 }
 

@@ -595,6 +595,30 @@ func TestEmptyLogKeepsItsEnd(t *testing.T) {
 	})
 }
 
+// Who waits for the log to be ready finds where it begins, at once.
+func TestReadyKnowsWhereTheLogBegins(t *testing.T) {
+	l := persistencetest.Reopen(t, t.TempDir(), persistence.Options{}, nil)
+	for range 3 {
+		appendTo(t, l, event(notifications.ToUser("ann"), "gone"))
+	}
+	if _, err := l.Erase(t.Context(), hub, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		again, err := persistence.Open(t.Context(), l.NATS, persistence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := follow(t, again, func(context.Context, notifications.Batch) error { return nil })
+		<-again.Ready()
+		state := again.State()
+		stop()
+		if state.First != 4 || state.Last != 3 || state.End != 3 {
+			t.Fatalf("got %+v, want first 4, last 3, end 3", state)
+		}
+	}
+}
+
 func TestProtobufEvents(t *testing.T) {
 	l, js := listening(t, persistence.Options{})
 	f := make(follower, 64)
