@@ -28,25 +28,62 @@ func (n *Notification) AppendJSON(b []byte) ([]byte, error) {
 	}
 	b = appendText(append(b, `,"severity":`...), string(n.Severity))
 	b = appendField(b, `,"link":`, n.Link)
-	if len(n.Actions) > 0 {
-		var err error
-		if b, err = appendSlowly(append(b, `,"actions":`...), n.Actions); err != nil {
-			return nil, err
-		}
+	b, err := appendActions(b, n.Actions)
+	if err != nil {
+		return nil, err
 	}
 	b = appendField(b, `,"collapseKey":`, n.CollapseKey)
 	b = appendField(b, `,"recalls":`, n.Recalls)
 	b = appendField(b, `,"replayOf":`, n.ReplayOf)
-	var err error
-	if !n.ExpiresAt.IsZero() {
-		if b, err = appendTime(append(b, `,"expiresAt":`...), n.ExpiresAt); err != nil {
-			return nil, err
-		}
+	if b, err = appendTimeField(b, `,"expiresAt":`, n.ExpiresAt); err != nil {
+		return nil, err
 	}
 	if b, err = appendTime(append(b, `,"createdAt":`...), n.CreatedAt); err != nil {
 		return nil, err
 	}
 	b = appendField(b, `,"traceparent":`, n.TraceParent)
+	return append(b, '}'), nil
+}
+
+// AppendJSON appends the form an event has in the log: what encoding/json makes
+// of it without escaping for HTML, and without its recipient, which the place
+// says.
+func (e *Event) AppendJSON(b []byte) ([]byte, error) {
+	begin := len(b)
+	b = appendField(b, `,"id":`, e.ID)
+	b = appendField(b, `,"type":`, e.Type)
+	b = appendField(b, `,"source":`, e.Source)
+	b = appendField(b, `,"target":`, e.Target)
+	b = appendField(b, `,"title":`, e.Title)
+	b = appendField(b, `,"body":`, e.Body)
+	if len(e.Data) > 0 {
+		b = appendCompact(append(b, `,"data":`...), e.Data)
+	}
+	b = appendField(b, `,"severity":`, string(e.Severity))
+	b = appendField(b, `,"link":`, e.Link)
+	b, err := appendActions(b, e.Actions)
+	if err != nil {
+		return nil, err
+	}
+	b = appendField(b, `,"collapseKey":`, e.CollapseKey)
+	b = appendField(b, `,"recalls":`, e.Recalls)
+	b = appendField(b, `,"replayOf":`, e.ReplayOf)
+	if b, err = appendTimeField(b, `,"expiresAt":`, e.ExpiresAt); err != nil {
+		return nil, err
+	}
+	if b, err = appendTimeField(b, `,"notBefore":`, e.NotBefore); err != nil {
+		return nil, err
+	}
+	b = appendField(b, `,"membersAt":`, string(e.MembersAt))
+	if b, err = appendTimeField(b, `,"createdAt":`, e.CreatedAt); err != nil {
+		return nil, err
+	}
+	b = appendField(b, `,"traceparent":`, e.TraceParent)
+	b = appendField(b, `,"tracestate":`, e.TraceState)
+	if len(b) == begin {
+		return append(b, `{}`...), nil
+	}
+	b[begin] = '{' // where the comma of the first field is
 	return append(b, '}'), nil
 }
 
@@ -56,6 +93,20 @@ func appendField(b []byte, name, text string) []byte {
 		return b
 	}
 	return appendText(append(b, name...), text)
+}
+
+func appendTimeField(b []byte, name string, t time.Time) ([]byte, error) {
+	if t.IsZero() {
+		return b, nil
+	}
+	return appendTime(append(b, name...), t)
+}
+
+func appendActions(b []byte, actions []Action) ([]byte, error) {
+	if len(actions) == 0 {
+		return b, nil
+	}
+	return appendSlowly(append(b, `,"actions":`...), actions)
 }
 
 // appendText appends a string. One that needs no escapes, which is nearly all

@@ -15,6 +15,14 @@ func DecodeEvent(payload []byte, now time.Time) (Event, error) {
 	if !utf8.Valid(payload) {
 		return Event{}, invalid("", "not UTF-8")
 	}
+	var quick draft
+	if quick.scan(payload) && quick.scanRecipient() {
+		return quick.finish(now)
+	}
+	return decodeFields(payload, now)
+}
+
+func decodeFields(payload []byte, now time.Time) (Event, error) {
 	fields, err := object(payload)
 	if err != nil {
 		return Event{}, err
@@ -98,7 +106,16 @@ func (s Stored) read() (Event, error) {
 		return Event{}, invalid("", "empty")
 	case !utf8.Valid(s.Payload):
 		return Event{}, invalid("", "not UTF-8")
-	case !json.Valid(s.Payload):
+	}
+	var quick draft
+	if quick.scan(s.Payload) {
+		return quick.finish(s.At)
+	}
+	return s.readFields()
+}
+
+func (s Stored) readFields() (Event, error) {
+	if !json.Valid(s.Payload) {
 		return Event{}, invalid("", jsonProblem(json.Unmarshal(s.Payload, new(any))))
 	}
 	fields, err := object(s.Payload)

@@ -19,8 +19,9 @@ func fieldNames() []string {
 
 // draft is an event while it is read: ttl needs createdAt, which may follow.
 type draft struct {
-	event Event
-	ttl   time.Duration
+	event     Event
+	ttl       time.Duration
+	recipient json.RawMessage // of scan
 }
 
 // set reads one field. known is false for a name that is no field.

@@ -1,9 +1,7 @@
 package persistence
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -165,14 +163,11 @@ func message(ctx context.Context, hub string, e notifications.Event) (*nats.Msg,
 	if e.Emitter != "" {
 		msg.Header.Set(emitterHeader, EncodeToken(e.Emitter))
 	}
-	e.Recipient = notifications.Recipient{}
-	var data bytes.Buffer
-	encoder := json.NewEncoder(&data)
-	encoder.SetEscapeHTML(false) // data is delivered as it came
-	if err := encoder.Encode(e); err != nil {
+	data, err := e.AppendJSON(nil)
+	if err != nil {
 		return nil, nil, fmt.Errorf("encode %s: %w", e.ID, err)
 	}
-	msg.Data = bytes.TrimSuffix(data.Bytes(), []byte("\n"))
+	msg.Data = data
 	options := []jetstream.PublishOpt{jetstream.WithMsgID(e.ID)}
 	if !e.ExpiresAt.IsZero() {
 		// At least a second, as the server demands; readers look at ExpiresAt.

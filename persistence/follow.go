@@ -317,6 +317,7 @@ type stored struct {
 	data     []byte
 	position notifications.Position
 	at       time.Time
+	exact    bool // its headers have the names that this program writes
 }
 
 // entry makes an event of a message, or says why it is none.
@@ -325,6 +326,7 @@ func (o Options) entry(s stored) (*notifications.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.exact = writtenHere(s.header)
 	if limit := escaped * o.EventBytes; len(s.data) > limit {
 		return nil, fmt.Errorf("message of %d bytes, at most %d are read", len(s.data), limit)
 	}
@@ -361,9 +363,25 @@ func (o Options) decode(s stored, recipient notifications.Recipient, at time.Tim
 	})
 }
 
+// writtenHere tells whether all headers are such as this program writes, which
+// need not be searched by names of another case.
+func writtenHere(header nats.Header) bool {
+	for name := range header {
+		switch name {
+		case nats.MsgIdHdr, jetstream.MsgTTLHeader, "traceparent", "tracestate", emitterHeader:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // find reads a header whatever the case of its name: NATS keeps it, emitters
 // write it as they like.
 func (s stored) find(name string) string {
+	if s.exact {
+		return s.header.Get(name)
+	}
 	for key, values := range s.header {
 		if strings.EqualFold(key, name) && len(values) > 0 {
 			return values[0]

@@ -37,19 +37,20 @@ func ParseSubject(text string) (hub string, r notifications.Recipient, err error
 
 func parseSubject(prefix, text string) (hub string, r notifications.Recipient, err error) {
 	rest, ok := strings.CutPrefix(text, prefix)
-	tokens := strings.Split(rest, ".")
-	if !ok || len(tokens) < 2 || len(tokens) > 3 {
+	name, rest, more := strings.Cut(rest, ".")
+	kind, key, hasKey := strings.Cut(rest, ".")
+	if !ok || !more || strings.Contains(key, ".") {
 		return "", r, fmt.Errorf("subject: want %s<hub>.<kind>.<key>", prefix)
 	}
-	if hub, err = DecodeToken(tokens[0]); err != nil {
+	if hub, err = DecodeToken(name); err != nil {
 		return "", r, fmt.Errorf("subject: hub: %w", err)
 	}
-	r.Kind = notifications.Kind(tokens[1])
+	r.Kind = notifications.Kind(kind)
 	if r.Kind != notifications.Everyone {
-		if len(tokens) != 3 {
+		if !hasKey {
 			return "", r, errors.New("subject: no key after the kind of recipient")
 		}
-		if r.Key, err = DecodeToken(tokens[2]); err != nil {
+		if r.Key, err = DecodeToken(key); err != nil {
 			return "", r, fmt.Errorf("subject: key: %w", err)
 		}
 	}
@@ -65,6 +66,9 @@ const upperHex = "0123456789ABCDEF"
 // letters, digits, "-", "_" and "~" become =XX. The encoding is injective and
 // needs no escaping in shells.
 func EncodeToken(text string) string {
+	if isPlain(text) {
+		return text
+	}
 	var b strings.Builder
 	for i := range len(text) {
 		if c := text[i]; plain(c) {
@@ -79,6 +83,9 @@ func EncodeToken(text string) string {
 // DecodeToken reads what EncodeToken writes, and nothing else: every name has
 // one subject.
 func DecodeToken(token string) (string, error) {
+	if token != "" && isPlain(token) {
+		return strings.Clone(token), nil // which may be a part of something long
+	}
 	b := make([]byte, 0, len(token))
 	for i := 0; i < len(token); i++ {
 		c := token[i]
@@ -98,6 +105,15 @@ func DecodeToken(token string) (string, error) {
 		return "", errors.New("empty")
 	}
 	return string(b), nil
+}
+
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if !plain(text[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func plain(c byte) bool {
