@@ -40,7 +40,7 @@ func extensions() []string {
 
 // decodeCloudEvent reads the structured mode (CloudEvents JSON format).
 func decodeCloudEvent(fields map[string]json.RawMessage, now time.Time) (Event, error) {
-	var d draft
+	d := draft{event: new(Event)}
 	if err := d.setAttributes(fields); err != nil {
 		return Event{}, err
 	}

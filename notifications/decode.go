@@ -15,8 +15,8 @@ func DecodeEvent(payload []byte, now time.Time) (Event, error) {
 	if !utf8.Valid(payload) {
 		return Event{}, invalid("", "not UTF-8")
 	}
-	var quick draft
-	if quick.scan(payload) && quick.scanRecipient() {
+	quick := draft{event: new(Event)}
+	if quick.scan(string(payload)) && quick.scanRecipient() {
 		return quick.finish(now)
 	}
 	return decodeFields(payload, now)
@@ -30,7 +30,7 @@ func decodeFields(payload []byte, now time.Time) (Event, error) {
 	if _, is := fields["specversion"]; is {
 		return decodeCloudEvent(fields, now)
 	}
-	var d draft
+	d := draft{event: new(Event)}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		known, err := d.set(name, fields[name])
 		if err != nil {
@@ -107,8 +107,8 @@ func (s Stored) read() (Event, error) {
 	case !utf8.Valid(s.Payload):
 		return Event{}, invalid("", "not UTF-8")
 	}
-	var quick draft
-	if quick.scan(s.Payload) {
+	quick := draft{event: new(Event)}
+	if quick.scan(string(s.Payload)) {
 		return quick.finish(s.At)
 	}
 	return s.readFields()
@@ -130,7 +130,7 @@ func (s Stored) readFields() (Event, error) {
 	if !plain {
 		return Event{Data: s.Payload}, nil
 	}
-	var d draft
+	d := draft{event: new(Event)}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if _, err := d.set(name, fields[name]); err != nil {
 			return Event{}, err

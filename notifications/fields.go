@@ -19,14 +19,14 @@ func fieldNames() []string {
 
 // draft is an event while it is read: ttl needs createdAt, which may follow.
 type draft struct {
-	event     Event
+	event     *Event
 	ttl       time.Duration
 	recipient json.RawMessage // of scan
 }
 
 // set reads one field. known is false for a name that is no field.
 func (d *draft) set(name string, raw json.RawMessage) (known bool, err error) {
-	e := &d.event
+	e := d.event
 	if target := e.text(name); target != nil {
 		return true, decode(name, raw, target, "a string")
 	}
@@ -142,7 +142,7 @@ func (d *draft) finish(now time.Time) (Event, error) {
 		}
 		d.event.ExpiresAt = d.event.CreatedAt.Add(d.ttl).Truncate(time.Millisecond)
 	}
-	return d.event, nil
+	return *d.event, nil
 }
 
 // object cuts a JSON object into its fields.

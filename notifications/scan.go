@@ -8,23 +8,17 @@ import (
 // scan reads the JSON of an event in one pass, because the follower of a log
 // reads every event there is. It knows objects of event fields, none of them
 // twice. False says nothing but that the event has to be read the long way,
-// which also tells what is wrong with it. The payload must be UTF-8; what it
-// says of the recipient is left in d.recipient.
-func (d *draft) scan(payload []byte) bool {
+// which also tells what is wrong with it. The payload must be UTF-8, and is what
+// the texts of the event are parts of; what it says of the recipient is left in
+// d.recipient.
+func (d *draft) scan(payload string) bool {
 	s := scanner{rest: payload}
 	if !s.token('{') {
 		return false
 	}
-	names := fieldNames()
-	var seen uint32
 	for {
 		name, ok := s.plain()
-		field := place(names, name)
-		if !ok || field < 0 || seen&(1<<field) != 0 || !s.token(':') {
-			return false
-		}
-		seen |= 1 << field
-		if !d.scanField(&s, names[field]) {
+		if !ok || !s.token(':') || d.has(name) || !d.scanField(&s, name) {
 			return false
 		}
 		if !s.token(',') {
@@ -33,46 +27,67 @@ func (d *draft) scan(payload []byte) bool {
 	}
 }
 
-func place(names []string, name []byte) int {
-	for i, known := range names {
-		if known == string(name) {
-			return i
-		}
+// has tells whether a field was read before, and not found empty.
+func (d *draft) has(name string) bool {
+	e := d.event
+	if target := e.text(name); target != nil {
+		return *target != ""
 	}
-	return -1
+	switch name {
+	case "recipient":
+		return d.recipient != nil
+	case "data":
+		return e.Data != nil
+	case "severity":
+		return e.Severity != ""
+	case "membersAt":
+		return e.MembersAt != ""
+	case "actions":
+		return e.Actions != nil
+	case "expiresAt":
+		return !e.ExpiresAt.IsZero()
+	case "notBefore":
+		return !e.NotBefore.IsZero()
+	case "createdAt":
+		return !e.CreatedAt.IsZero()
+	case "ttl":
+		return d.ttl != 0
+	default:
+		return false
+	}
 }
 
 // scanField reads the value of a field.
 func (d *draft) scanField(s *scanner, name string) bool {
-	e := &d.event
+	e := d.event
 	text, ok := s.plain()
 	if !ok {
-		raw := s.value()
+		raw := json.RawMessage(s.value())
 		switch name {
 		case "recipient":
 			d.recipient = raw
 			return json.Valid(raw)
 		case "data":
-			e.Data = append(e.Data, raw...)
+			e.Data = raw
 			return json.Valid(raw)
 		default:
-			_, err := d.set(name, raw)
-			return len(raw) > 0 && err == nil
+			known, err := d.set(name, raw)
+			return known && err == nil
 		}
 	}
 	if target := e.text(name); target != nil {
-		*target = shared(text)
+		*target = text
 		return true
 	}
 	switch name {
 	case "recipient":
-		d.recipient = s.last
+		d.recipient = json.RawMessage(s.last)
 	case "data":
-		e.Data = append(e.Data, s.last...)
+		e.Data = json.RawMessage(s.last)
 	case "severity":
-		e.Severity = Severity(shared(text))
+		e.Severity = Severity(text)
 	case "membersAt":
-		e.MembersAt = MembersAt(shared(text))
+		e.MembersAt = MembersAt(text)
 	case "createdAt":
 		return scanTime(text, &e.CreatedAt)
 	case "expiresAt":
@@ -85,6 +100,14 @@ func (d *draft) scanField(s *scanner, name string) bool {
 	return true
 }
 
+// ScanJSON reads what AppendJSON has written of a complete event, whose texts
+// become parts of that text. False = it is something else, and e is undefined.
+func (e *Event) ScanJSON(text string) bool {
+	*e = Event{}
+	d := draft{event: e}
+	return d.scan(text)
+}
+
 // scanRecipient reads what scan has left.
 func (d *draft) scanRecipient() bool {
 	if d.recipient == nil {
@@ -94,35 +117,16 @@ func (d *draft) scanRecipient() bool {
 	return err == nil
 }
 
-func scanTime(text []byte, into *time.Time) bool {
-	t, err := time.Parse(time.RFC3339, string(text))
+func scanTime(text string, into *time.Time) bool {
+	t, err := time.Parse(time.RFC3339, text)
 	*into = t.UTC().Truncate(time.Millisecond)
 	return err == nil
 }
 
-// shared is a text which, if it is one that many events have, takes no memory
-// of its own.
-func shared(text []byte) string {
-	switch string(text) {
-	case DefaultType:
-		return DefaultType
-	case DefaultTarget:
-		return DefaultTarget
-	case string(Info):
-		return string(Info)
-	case string(Warning):
-		return string(Warning)
-	case string(Emit):
-		return string(Emit)
-	default:
-		return string(text)
-	}
-}
-
 // scanner cuts JSON into its tokens. It does not check what is inside a value.
 type scanner struct {
-	rest []byte
-	last []byte // the last value of plain, with its quotes
+	rest string
+	last string // the last value of plain, with its quotes
 }
 
 // space passes over white space (RFC 8259, section 2).
@@ -148,10 +152,10 @@ func (s *scanner) end() bool {
 }
 
 // plain takes a string without escapes, and returns what is between its quotes.
-func (s *scanner) plain() ([]byte, bool) {
+func (s *scanner) plain() (string, bool) {
 	s.space()
 	if len(s.rest) == 0 || s.rest[0] != '"' {
-		return nil, false
+		return "", false
 	}
 	for i := 1; i < len(s.rest); i++ {
 		switch c := s.rest[i]; {
@@ -159,10 +163,10 @@ func (s *scanner) plain() ([]byte, bool) {
 			s.last, s.rest = s.rest[:i+1], s.rest[i+1:]
 			return s.last[1:i], true
 		case c == '\\' || c < ' ':
-			return nil, false
+			return "", false
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // maxDepth bounds what scan reads: far more than any event needs, and less than
@@ -171,10 +175,10 @@ const maxDepth = 1000
 
 // value takes whatever comes up to the end of the value, empty if there is
 // none.
-func (s *scanner) value() []byte {
+func (s *scanner) value() string {
 	s.space()
 	end := s.valueEnd()
-	raw := s.rest[:end:end]
+	raw := s.rest[:end]
 	s.rest = s.rest[end:]
 	return raw
 }

@@ -12,7 +12,7 @@ import (
 // users, from the index and the tail: no consumer, no question to the server.
 func BenchmarkReplay(b *testing.B) {
 	const events, users, missed = 1_000_000, 100_000, 50
-	l := &Log{index: newIndex(), tail: &tail{limit: 1 << 30}, o: Options{}.withDefaults()}
+	l := &Log{index: newIndex(), tail: newTail(1 << 30), o: Options{}.withDefaults()}
 	text := "a notification of an ordinary length, such as people write them"
 	for p := notifications.Position(1); p <= events; p++ {
 		to := notifications.ToUser(fmt.Sprint(p % users))

@@ -99,6 +99,7 @@ type names[V comparable] struct {
 	numbers map[V]uint32
 	all     []name[V] // by number
 	free    []uint32
+	own     func(V) V // makes of a value one that is no part of something large
 }
 
 type name[V comparable] struct {
@@ -106,7 +107,10 @@ type name[V comparable] struct {
 	uses  uint32
 }
 
-func newNames[V comparable]() names[V] { return names[V]{numbers: make(map[V]uint32)} }
+// newNames are none; a nil function means that values are kept as they come.
+func newNames[V comparable](own func(V) V) names[V] {
+	return names[V]{numbers: make(map[V]uint32), own: own}
+}
 
 // take is the number of a value that is used once more.
 func (n *names[V]) take(value V) uint32 {
@@ -117,6 +121,9 @@ func (n *names[V]) take(value V) uint32 {
 		} else {
 			number = uint32(len(n.all)) //nolint:gosec // as many as fit in memory
 			n.all = append(n.all, name[V]{})
+		}
+		if n.own != nil {
+			value = n.own(value)
 		}
 		n.numbers[value], n.all[number].value = number, value
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,7 +95,7 @@ func newIndexOf(shift uint) *index {
 // clear forgets everything. The next position is first, or a later one.
 func (x *index) clear(first notifications.Position) {
 	x.first, x.next, x.origin, x.blocks = first, first, first, nil
-	x.recipients, x.lists, x.types = newNames[address](), nil, newNames[string]()
+	x.recipients, x.lists, x.types = newNames[address](nil), nil, newNames(strings.Clone)
 	x.expiresAt = make(map[notifications.Position]int64)
 	x.collapsedBy = make(map[notifications.Position]notifications.Position)
 	x.recalledBy = make(map[notifications.Position]notifications.Position)
@@ -218,6 +219,8 @@ func (x *index) collapse(p notifications.Position, key collapseKey) {
 		x.collapsedBy[q] = p
 		key = x.keys[q] // one copy of the text will do
 		delete(x.keys, q)
+	} else {
+		key.key = strings.Clone(key.key) // of which the event is no part
 	}
 	x.newest[key], x.keys[p] = p, key
 }

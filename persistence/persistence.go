@@ -125,7 +125,7 @@ func Open(ctx context.Context, n *NATS, o Options) (*Log, error) {
 		o:        o,
 		stream:   stream,
 		index:    newIndex(),
-		tail:     &tail{limit: o.TailBytes},
+		tail:     newTail(o.TailBytes),
 		ready:    make(chan struct{}),
 		epoch:    epoch,
 		first:    1,

@@ -45,6 +45,14 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 	return page, nil
 }
 
+// entryOverhead is what an entry takes beside its texts.
+const entryOverhead = 400
+
+func sizeOf(e *notifications.Entry) int {
+	ev := &e.Event
+	return entryOverhead + len(ev.Data) + len(ev.Title) + len(ev.Body) + len(ev.Source) + len(ev.Link) + len(ev.Recipient.Key)
+}
+
 // positions are those of a page, and the one it is complete to.
 func (l *Log) positions(q notifications.Query) (found []notifications.Position, upTo notifications.Position) {
 	if n := len(q.Exact); n > 0 {

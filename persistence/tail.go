@@ -1,45 +1,95 @@
 package persistence
 
 import (
+	"encoding/binary"
+	"errors"
+	"math"
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"tidings/notifications"
 )
 
-// tail keeps the newest events, as many as fit its budget, so that replays
-// need not ask the server.
+// tail keeps the newest events, as many as fit its budget, so that replays need
+// not ask the server. They are kept as bytes in a few large chunks: the garbage
+// collector has nothing to look at, where a million events as values would hold
+// it up for longer than a delivery may take (ADR 18).
 type tail struct {
 	limit int // bytes
 
-	mu      sync.RWMutex // guards all below
-	entries []*notifications.Entry
-	bytes   int
+	mu     sync.RWMutex // guards all below
+	slots  []slot       // ascending
+	chunks [][]byte     // oldest first; their capacities are what they take
+	first  uint32       // the number of the oldest chunk
+	bytes  int
+	spare  []byte // a chunk that was dropped, for the next one
+	record []byte // that is being written
 }
 
-// entryOverhead is what an entry takes beside its texts.
-const entryOverhead = 400
-
-func sizeOf(e *notifications.Entry) int {
-	ev := &e.Event
-	return entryOverhead + len(ev.Data) + len(ev.Title) + len(ev.Body) + len(ev.Source) + len(ev.Link) + len(ev.Recipient.Key)
+// slot is where an event is kept.
+type slot struct {
+	position notifications.Position
+	chunk    uint32
+	offset   uint32 // gone = erased
 }
 
+const gone = 1<<32 - 1
+
+// The chunks of a tail: a sixteenth of its budget, since they are dropped as a
+// whole, but none that is small or large without need.
+const (
+	chunksOfTail = 16
+	chunkMost    = 1 << 20
+	slotBytes    = 16
+)
+
+func newTail(limit int) *tail { return &tail{limit: limit} }
+
+// add takes an event in, unless it is one that cannot be read back.
 func (t *tail) add(e *notifications.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.entries = append(t.entries, e)
-	t.bytes += sizeOf(e)
-	drop := 0
-	for t.bytes > t.limit && drop < len(t.entries)-1 {
-		t.bytes -= sizeOf(t.entries[drop])
-		t.entries[drop] = nil
-		drop++
+	record, err := appendRecord(t.record[:0], e)
+	if err != nil {
+		return
 	}
+	t.record = record[:0]
+	if n := len(t.chunks); n == 0 || cap(t.chunks[n-1])-len(t.chunks[n-1]) < len(record) {
+		t.grow(len(record))
+	}
+	at := len(t.chunks) - 1
+	offset := len(t.chunks[at])
+	t.chunks[at] = append(t.chunks[at], record...)
+	t.slots = append(t.slots, slot{e.Position, t.first + uint32(at), uint32(offset)}) //nolint:gosec // chunks are small
+	for t.bytes+slotBytes*len(t.slots) > t.limit && len(t.chunks) > 1 {
+		t.drop()
+	}
+}
+
+// grow adds a chunk for a record of that many bytes.
+func (t *tail) grow(record int) {
+	size := max(min(t.limit/chunksOfTail, chunkMost), record)
+	chunk := t.spare
+	if t.spare = nil; cap(chunk) != size {
+		chunk = make([]byte, 0, size)
+	}
+	t.chunks = append(t.chunks, chunk[:0])
+	t.bytes += size
+}
+
+// drop lets go of the oldest chunk.
+func (t *tail) drop() {
+	t.bytes -= cap(t.chunks[0])
+	t.spare = t.chunks[0]
+	t.chunks = slices.Delete(t.chunks, 0, 1)
+	dropped := t.first
+	t.first++
+	n := sort.Search(len(t.slots), func(i int) bool { return t.slots[i].chunk != dropped })
 	// Appending to the rest makes a new array now and then, which lets go of
 	// what was dropped.
-	t.entries = t.entries[drop:]
+	t.slots = t.slots[n:]
 }
 
 // get finds an event by its position.
@@ -48,48 +98,130 @@ func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
 	defer t.mu.RUnlock()
 	i := t.guess(p)
 	if i < 0 {
-		i = sort.Search(len(t.entries), func(i int) bool { return t.entries[i].Position >= p })
+		i = sort.Search(len(t.slots), func(i int) bool { return t.slots[i].position >= p })
 	}
-	if i == len(t.entries) || t.entries[i].Position != p {
+	if i == len(t.slots) || t.slots[i].position != p || t.slots[i].offset == gone {
 		return nil, false
 	}
-	return t.entries[i], true
+	return readRecord(t.at(t.slots[i]), p)
 }
+
+// at are the bytes of a record, and those behind it.
+func (t *tail) at(of slot) []byte { return t.chunks[of.chunk-t.first][of.offset:] }
 
 // guess finds a position where it is if none before it is missing; -1 = it is
 // not there. Most logs have few holes.
 func (t *tail) guess(p notifications.Position) int {
-	if len(t.entries) == 0 || p < t.entries[0].Position {
+	if len(t.slots) == 0 || p < t.slots[0].position {
 		return -1
 	}
-	i := p - t.entries[0].Position
-	if i >= notifications.Position(len(t.entries)) || t.entries[i].Position != p {
+	i := p - t.slots[0].position
+	if i >= notifications.Position(len(t.slots)) || t.slots[i].position != p {
 		return -1
 	}
 	return int(i) //nolint:gosec // it is an index
 }
 
-// forget drops the events of a recipient up to a position.
+// forget drops the events of a recipient up to a position, and overwrites them.
 func (t *tail) forget(a address, upTo notifications.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.entries = slices.DeleteFunc(t.entries, func(e *notifications.Entry) bool {
-		if e.Position > upTo || e.Hub != a.hub || e.Event.Recipient != a.recipient {
-			return false
+	for i := range t.slots {
+		of := &t.slots[i]
+		if of.position > upTo {
+			return
 		}
-		t.bytes -= sizeOf(e)
-		return true
-	})
+		if of.offset == gone {
+			continue
+		}
+		r := t.at(*of)
+		if isFor(r, a) {
+			clear(r[:recordLen(r)])
+			of.offset = gone
+		}
+	}
 }
 
 func (t *tail) size() int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return int64(t.bytes)
+	return int64(t.bytes + slotBytes*len(t.slots))
 }
 
 func (t *tail) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.entries, t.bytes = nil, 0
+	t.slots, t.chunks, t.spare, t.bytes = nil, nil, nil, 0
 }
+
+// A record is the lengths of its parts and of the whole, the time, and the
+// parts: hub, kind, key, emitter and the JSON of the event.
+const (
+	recordHub     = 4
+	recordKind    = 6
+	recordKey     = 8
+	recordEmitter = 10
+	recordStored  = 12
+	recordHead    = 20
+)
+
+var errLongName = errors.New("a name of more than 65,535 bytes")
+
+func appendRecord(b []byte, e *notifications.Entry) ([]byte, error) {
+	begin := len(b)
+	b = append(b, make([]byte, recordHead)...)
+	to := e.Event.Recipient
+	for _, part := range []struct {
+		at   int
+		text string
+	}{{recordHub, e.Hub}, {recordKind, string(to.Kind)}, {recordKey, to.Key}, {recordEmitter, e.Event.Emitter}} {
+		if len(part.text) > math.MaxUint16 {
+			return b, errLongName
+		}
+		binary.LittleEndian.PutUint16(b[begin+part.at:], uint16(len(part.text))) //nolint:gosec // checked
+		b = append(b, part.text...)
+	}
+	b, err := e.Event.AppendJSON(b)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint64(b[begin+recordStored:], uint64(e.Stored.UnixMilli()))
+	binary.LittleEndian.PutUint32(b[begin:], uint32(len(b)-begin)) //nolint:gosec // events are small
+	return b, nil
+}
+
+// readRecord makes an event of a record, in three pieces of memory.
+func readRecord(r []byte, p notifications.Position) (*notifications.Entry, bool) {
+	rest := string(r[recordHead:recordLen(r)])
+	part := func(at int) (text string) {
+		text, rest = rest[:partLen(r, at)], rest[partLen(r, at):]
+		return text
+	}
+	e := &notifications.Entry{Position: p, Hub: part(recordHub)}
+	to := notifications.Recipient{Kind: notifications.Kind(part(recordKind)), Key: part(recordKey)}
+	emitter := part(recordEmitter)
+	if !e.Event.ScanJSON(rest) {
+		return nil, false
+	}
+	e.Event.Recipient, e.Event.Emitter = to, emitter
+	e.Stored = time.UnixMilli(int64(binary.LittleEndian.Uint64(r[recordStored:]))).UTC() //nolint:gosec // it was one
+	return e, true
+}
+
+// isFor tells whom a record is for.
+func isFor(r []byte, a address) bool {
+	for _, part := range []struct {
+		at   int
+		text string
+	}{{recordHub, a.hub}, {recordKind, string(a.recipient.Kind)}, {recordKey, a.recipient.Key}} {
+		if partLen(r, part.at) != len(part.text) {
+			return false
+		}
+	}
+	names := a.hub + string(a.recipient.Kind) + a.recipient.Key
+	return string(r[recordHead:recordHead+len(names)]) == names
+}
+
+func recordLen(r []byte) int { return int(binary.LittleEndian.Uint32(r)) }
+
+func partLen(r []byte, at int) int { return int(binary.LittleEndian.Uint16(r[at:])) }
