@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -41,9 +42,19 @@ func (t *turns) take(n int) {
 	}
 }
 
+// deepen grows the stack of its goroutine once, while there is nothing on it: a
+// call needs more than a new one has.
+//
+//go:noinline
+func deepen() {
+	var frame [6 << 10]byte
+	runtime.KeepAlive(&frame)
+}
+
 // work runs invocations until none is left, or its turn belongs to a call that
 // wants it again.
 func (t *turns) work() {
+	deepen()
 	for r := t.next(); r != nil; r = t.next() {
 		r.turn = true
 		t.of.run(t.of.ctx, r)

@@ -30,7 +30,7 @@ const (
 // implements notifications.Appender.
 type Appender struct {
 	nats   *NATS
-	tracer trace.Tracer
+	tracer trace.Tracer // nil = no spans, and nothing that describes them
 
 	appended, failed atomic.Int64
 }
@@ -38,10 +38,20 @@ type Appender struct {
 // NewAppender appends over a connection; nobody asks whether the log is there.
 // A nil provider makes no spans.
 func NewAppender(n *NATS, provider trace.TracerProvider) *Appender {
-	if provider == nil {
-		provider = noop.NewTracerProvider()
+	a := &Appender{nats: n}
+	if _, silent := provider.(noop.TracerProvider); provider != nil && !silent {
+		a.tracer = provider.Tracer("tidings/persistence")
 	}
-	return &Appender{nats: n, tracer: provider.Tracer("tidings/persistence")}
+	return a
+}
+
+// begin begins the span of an append.
+func (a *Appender) begin(ctx context.Context, hub string, e *notifications.Event) (context.Context, trace.Span) { //nolint:ireturn // the library's type
+	if a.tracer == nil {
+		return ctx, noop.Span{}
+	}
+	ctx, name, options := publishSpan(ctx, hub, e)
+	return a.tracer.Start(ctx, name, options...) //nolint:spancheck // the caller ends it
 }
 
 // Append implements notifications.Appender. It repeats an attempt that failed,
@@ -49,8 +59,7 @@ func NewAppender(n *NATS, provider trace.TracerProvider) *Appender {
 func (a *Appender) Append(ctx context.Context, hub string, e notifications.Event) (notifications.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	ctx, name, options := publishSpan(ctx, hub, e)
-	ctx, span := a.tracer.Start(ctx, name, options...)
+	ctx, span := a.begin(ctx, hub, &e)
 	defer span.End()
 	receipt, err := a.append(ctx, hub, e)
 	a.note(span, receipt, err)
@@ -77,7 +86,7 @@ func (a *Appender) note(span trace.Span, receipt notifications.Receipt, err erro
 // publishSpan is the span of an append: a child of what the process is doing,
 // or else of what the emitter was doing; linked to the latter if that is
 // another trace.
-func publishSpan(ctx context.Context, hub string, e notifications.Event) (parent context.Context, name string, options []trace.SpanStartOption) {
+func publishSpan(ctx context.Context, hub string, e *notifications.Event) (parent context.Context, name string, options []trace.SpanStartOption) {
 	template := logPrefix + EncodeToken(hub) + "." + string(e.Recipient.Kind) + ".{key}"
 	options = []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindProducer),
@@ -163,7 +172,7 @@ func message(ctx context.Context, hub string, e notifications.Event) (*nats.Msg,
 	if e.Emitter != "" {
 		msg.Header.Set(emitterHeader, EncodeToken(e.Emitter))
 	}
-	data, err := e.AppendJSON(nil)
+	data, err := e.AppendJSON(make([]byte, 0, sizeOf(&e)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode %s: %w", e.ID, err)
 	}

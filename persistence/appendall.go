@@ -43,9 +43,8 @@ func (a *Appender) AppendAll(ctx context.Context, hub string, events []notificat
 
 func (a *Appender) send(ctx context.Context, hub string, e *notifications.Event) sending {
 	s := sending{event: e}
-	ctx, name, options := publishSpan(ctx, hub, *e)
-	s.ctx, s.span = a.tracer.Start(ctx, name, options...) //nolint:spancheck // await ends it
-	msg, publish, err := message(s.ctx, hub, *e)          //nolint:contextcheck // that of the span
+	s.ctx, s.span = a.begin(ctx, hub, e)
+	msg, publish, err := message(s.ctx, hub, *e) //nolint:contextcheck // that of the span
 	if err == nil {
 		s.answer, err = a.nats.js.PublishMsgAsync(msg, publish...)
 	}

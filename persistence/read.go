@@ -36,7 +36,7 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 		if e == nil || q.Exact == nil && e.Event.Expired(now) {
 			continue // it has expired, or was erased, since the index was asked
 		}
-		if size += sizeOf(e); size > budget && len(page.Entries) > 0 {
+		if size += sizeOf(&e.Event); size > budget && len(page.Entries) > 0 {
 			page.UpTo = page.Entries[len(page.Entries)-1].Position
 			break
 		}
@@ -45,12 +45,11 @@ func (l *Log) Read(ctx context.Context, q notifications.Query) (notifications.Pa
 	return page, nil
 }
 
-// entryOverhead is what an entry takes beside its texts.
-const entryOverhead = 400
+// eventOverhead is what an event takes beside its texts.
+const eventOverhead = 400
 
-func sizeOf(e *notifications.Entry) int {
-	ev := &e.Event
-	return entryOverhead + len(ev.Data) + len(ev.Title) + len(ev.Body) + len(ev.Source) + len(ev.Link) + len(ev.Recipient.Key)
+func sizeOf(e *notifications.Event) int {
+	return eventOverhead + len(e.Data) + len(e.Title) + len(e.Body) + len(e.Source) + len(e.Link) + len(e.Recipient.Key)
 }
 
 // positions are those of a page, and the one it is complete to.

@@ -152,6 +152,7 @@ func (h *Handler) decodeJSON(body []byte, q *request) error {
 	if len(raw) == 0 || len(raw) > maxEvents {
 		return &requestError{status: http.StatusRequestEntityTooLarge, detail: "An array wants 1 to 1000 events, got " + strconv.Itoa(len(raw)) + "."}
 	}
+	q.events = make([]notifications.Event, 0, len(raw))
 	for i, one := range raw {
 		if len(one) > 2*h.o.EventBytes {
 			return tooLarge(2 * h.o.EventBytes)

@@ -7,7 +7,9 @@
 package protocol
 
 import (
+	"bytes"
 	"errors"
+	"sync"
 	"sync/atomic"
 )
 
@@ -185,6 +187,29 @@ func Share(m Message) *Shared { return &Shared{message: m} }
 // Message is what was shared.
 func (s *Shared) Message() Message { return s.message } //nolint:ireturn // see Decode
 
+// scratch are buffers in which messages are encoded before it is known how long
+// they become.
+//
+//nolint:gochecknoglobals // a pool is for all
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// scratchMost is the largest buffer that is kept for another message.
+const scratchMost = 64 << 10
+
+func encode(c Codec, m Message) ([]byte, error) {
+	buffer := scratch.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
+	encoded, err := c.Append((*buffer)[:0], m)
+	if err != nil {
+		return nil, err
+	}
+	own := bytes.Clone(encoded)
+	if cap(encoded) <= scratchMost {
+		*buffer = encoded
+		scratch.Put(buffer)
+	}
+	return own, nil
+}
+
 // Bytes is the record in the encoding of c. The caller must not change it.
 func (s *Shared) Bytes(c Codec) ([]byte, error) {
 	name := c.Name()
@@ -195,7 +220,7 @@ func (s *Shared) Bytes(c Codec) ([]byte, error) {
 				return e.bytes, nil
 			}
 		}
-		encoded, err := c.Append(nil, s.message)
+		encoded, err := encode(c, s.message)
 		if err != nil {
 			return nil, err
 		}
