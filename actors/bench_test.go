@@ -28,11 +28,11 @@ func (h hole) TryWrite(p []byte) (int, error) {
 func (hole) Drain([]byte, func(error)) {}
 func (hole) Finish(string)             {}
 
-// loaded is a system of one shard with connections whose sockets are holes.
-// deliver hands one event on and waits until every connection has it.
-func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver func()) {
+// crowd is a system of one shard with connections whose sockets are holes, and
+// what they have been given to count.
+func crowd(tb testing.TB, size int) (*actors.System, []*actors.Connection, *sync.WaitGroup) {
 	tb.Helper()
-	system, err := actors.New(actors.Options{Shards: 1})
+	system, err := actors.New(actors.Options{Shards: 1, KeepAlive: time.Hour}) // a ping would be counted, too
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -46,6 +46,7 @@ func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver
 		}
 	})
 	var wrote sync.WaitGroup
+	connections := make([]*actors.Connection, size)
 	for i := range connections {
 		c, err := system.Join(tb.Context(), actors.Member{
 			ID: fmt.Sprint("c", i), User: fmt.Sprint("u", i), Roles: []string{"ops"}, Codec: protocol.JSON(), Sink: hole{&wrote},
@@ -56,6 +57,17 @@ func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver
 		if err := c.Resume(tb.Context(), 0); err != nil {
 			tb.Fatal(err)
 		}
+		connections[i] = c
+	}
+	return system, connections, &wrote
+}
+
+// loaded is a crowd that is in a group. deliver hands one event on and waits
+// until every connection has it.
+func loaded(tb testing.TB, size int, to notifications.Recipient) (deliver func()) {
+	tb.Helper()
+	system, connections, wrote := crowd(tb, size)
+	for _, c := range connections {
 		// A group is joined by mail through the same box, so it is after Resume.
 		if err := c.JoinGroup(tb.Context(), "g", 0); err != nil {
 			tb.Fatal(err)
@@ -67,8 +79,8 @@ func loaded(tb testing.TB, connections int, to notifications.Recipient) (deliver
 		e := &notifications.Entry{Position: position, Hub: notifications.DefaultHub, Event: notifications.Event{
 			ID: "e", Recipient: to, Target: notifications.DefaultTarget, Title: "a notification of an ordinary length",
 		}}
-		wrote.Add(connections)
-		if err := system.Deliver(ctx, notifications.Batch{Entries: []*notifications.Entry{e}, UpTo: position}); err != nil {
+		wrote.Add(size)
+		if err := system.Deliver(tb.Context(), notifications.Batch{Entries: []*notifications.Entry{e}, UpTo: position}); err != nil {
 			tb.Fatal(err)
 		}
 		wrote.Wait()
@@ -87,6 +99,28 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*connections), "ns/delivery")
 		})
 	}
+}
+
+// 100,000 connections join one group, and leave it again.
+func BenchmarkGroup(b *testing.B) {
+	const size = 100_000
+	_, connections, _ := crowd(b, size)
+	all := func(do func(*actors.Connection) error) float64 {
+		began := time.Now()
+		for _, c := range connections {
+			if err := do(c); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(began).Seconds()
+	}
+	var joining, leaving float64
+	for b.Loop() {
+		joining += all(func(c *actors.Connection) error { return c.JoinGroup(b.Context(), "g", 0) })
+		leaving += all(func(c *actors.Connection) error { return c.LeaveGroup(b.Context(), "g") })
+	}
+	b.ReportMetric(joining/float64(b.N), "s/joining")
+	b.ReportMetric(leaving/float64(b.N), "s/leaving")
 }
 
 // A burst of events for everyone holds the follower instead of the memory:
