@@ -100,14 +100,6 @@ func (d *draft) scanField(s *scanner, name string) bool {
 	return true
 }
 
-// ScanJSON reads what AppendJSON has written of a complete event, whose texts
-// become parts of that text. False = it is something else, and e is undefined.
-func (e *Event) ScanJSON(text string) bool {
-	*e = Event{}
-	d := draft{event: e}
-	return d.scan(text)
-}
-
 // scanRecipient reads what scan has left.
 func (d *draft) scanRecipient() bool {
 	if d.recipient == nil {

@@ -1,13 +1,9 @@
 package persistence
 
 import (
-	"encoding/binary"
-	"errors"
-	"math"
 	"slices"
 	"sort"
 	"sync"
-	"time"
 
 	"tidings/notifications"
 )
@@ -25,7 +21,7 @@ type tail struct {
 	first  uint32       // the number of the oldest chunk
 	bytes  int
 	spare  []byte // a chunk that was dropped, for the next one
-	record []byte // that is being written
+	record []byte // what is being written
 }
 
 // slot is where an event is kept.
@@ -47,14 +43,10 @@ const (
 
 func newTail(limit int) *tail { return &tail{limit: limit} }
 
-// add takes an event in, unless it is one that cannot be read back.
 func (t *tail) add(e *notifications.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	record, err := appendRecord(t.record[:0], e)
-	if err != nil {
-		return
-	}
+	record := appendEntry(t.record[:0], e)
 	t.record = record[:0]
 	if n := len(t.chunks); n == 0 || cap(t.chunks[n-1])-len(t.chunks[n-1]) < len(record) {
 		t.grow(len(record))
@@ -68,9 +60,9 @@ func (t *tail) add(e *notifications.Entry) {
 	}
 }
 
-// grow adds a chunk for a record of that many bytes.
-func (t *tail) grow(record int) {
-	size := max(min(t.limit/chunksOfTail, chunkMost), record)
+// grow adds a chunk in which that many bytes have room.
+func (t *tail) grow(least int) {
+	size := max(min(t.limit/chunksOfTail, chunkMost), least)
 	chunk := t.spare
 	if t.spare = nil; cap(chunk) != size {
 		chunk = make([]byte, 0, size)
@@ -103,10 +95,10 @@ func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
 	if i == len(t.slots) || t.slots[i].position != p || t.slots[i].offset == gone {
 		return nil, false
 	}
-	return readRecord(t.at(t.slots[i]), p)
+	return readEntry(t.at(t.slots[i]), p), true
 }
 
-// at are the bytes of a record, and those behind it.
+// at are the bytes of an event, and those behind it.
 func (t *tail) at(of slot) []byte { return t.chunks[of.chunk-t.first][of.offset:] }
 
 // guess finds a position where it is if none before it is missing; -1 = it is
@@ -134,9 +126,8 @@ func (t *tail) forget(a address, upTo notifications.Position) {
 		if of.offset == gone {
 			continue
 		}
-		r := t.at(*of)
-		if isFor(r, a) {
-			clear(r[:recordLen(r)])
+		if b := t.at(*of); isFor(b, a) {
+			clear(b[:entryBytes(b)])
 			of.offset = gone
 		}
 	}
@@ -153,75 +144,3 @@ func (t *tail) reset() {
 	defer t.mu.Unlock()
 	t.slots, t.chunks, t.spare, t.bytes = nil, nil, nil, 0
 }
-
-// A record is the lengths of its parts and of the whole, the time, and the
-// parts: hub, kind, key, emitter and the JSON of the event.
-const (
-	recordHub     = 4
-	recordKind    = 6
-	recordKey     = 8
-	recordEmitter = 10
-	recordStored  = 12
-	recordHead    = 20
-)
-
-var errLongName = errors.New("a name of more than 65,535 bytes")
-
-func appendRecord(b []byte, e *notifications.Entry) ([]byte, error) {
-	begin := len(b)
-	b = append(b, make([]byte, recordHead)...)
-	to := e.Event.Recipient
-	for _, part := range []struct {
-		at   int
-		text string
-	}{{recordHub, e.Hub}, {recordKind, string(to.Kind)}, {recordKey, to.Key}, {recordEmitter, e.Event.Emitter}} {
-		if len(part.text) > math.MaxUint16 {
-			return b, errLongName
-		}
-		binary.LittleEndian.PutUint16(b[begin+part.at:], uint16(len(part.text))) //nolint:gosec // checked
-		b = append(b, part.text...)
-	}
-	b, err := e.Event.AppendJSON(b)
-	if err != nil {
-		return nil, err
-	}
-	binary.LittleEndian.PutUint64(b[begin+recordStored:], uint64(e.Stored.UnixMilli()))
-	binary.LittleEndian.PutUint32(b[begin:], uint32(len(b)-begin)) //nolint:gosec // events are small
-	return b, nil
-}
-
-// readRecord makes an event of a record, in three pieces of memory.
-func readRecord(r []byte, p notifications.Position) (*notifications.Entry, bool) {
-	rest := string(r[recordHead:recordLen(r)])
-	part := func(at int) (text string) {
-		text, rest = rest[:partLen(r, at)], rest[partLen(r, at):]
-		return text
-	}
-	e := &notifications.Entry{Position: p, Hub: part(recordHub)}
-	to := notifications.Recipient{Kind: notifications.Kind(part(recordKind)), Key: part(recordKey)}
-	emitter := part(recordEmitter)
-	if !e.Event.ScanJSON(rest) {
-		return nil, false
-	}
-	e.Event.Recipient, e.Event.Emitter = to, emitter
-	e.Stored = time.UnixMilli(int64(binary.LittleEndian.Uint64(r[recordStored:]))).UTC() //nolint:gosec // it was one
-	return e, true
-}
-
-// isFor tells whom a record is for.
-func isFor(r []byte, a address) bool {
-	for _, part := range []struct {
-		at   int
-		text string
-	}{{recordHub, a.hub}, {recordKind, string(a.recipient.Kind)}, {recordKey, a.recipient.Key}} {
-		if partLen(r, part.at) != len(part.text) {
-			return false
-		}
-	}
-	names := a.hub + string(a.recipient.Kind) + a.recipient.Key
-	return string(r[recordHead:recordHead+len(names)]) == names
-}
-
-func recordLen(r []byte) int { return int(binary.LittleEndian.Uint32(r)) }
-
-func partLen(r []byte, at int) int { return int(binary.LittleEndian.Uint16(r[at:])) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -30,13 +31,16 @@ func TestTailIsAMapOfTheNewest(t *testing.T) {
 			e := &notifications.Entry{
 				Position: last, Hub: rapid.SampledFrom(hubs).Draw(t, "hub"), Stored: time.UnixMilli(rapid.Int64Range(0, 1<<41).Draw(t, "stored")).UTC(),
 				Event: notifications.Event{
-					ID: rapid.String().Draw(t, "id") + "x", Recipient: notifications.ToUser(rapid.SampledFrom(keys).Draw(t, "key")),
+					ID: rapid.String().Draw(t, "id"), Recipient: notifications.ToUser(rapid.SampledFrom(keys).Draw(t, "key")),
 					Type: "t", Target: "T", Title: rapid.String().Draw(t, "title"), Body: strings.Repeat("b", rapid.IntRange(0, 2000).Draw(t, "body")),
 					Severity: notifications.Warning, MembersAt: notifications.Emit, CreatedAt: time.UnixMilli(1).UTC(), Emitter: rapid.String().Draw(t, "emitter"),
 				},
 			}
-			if rapid.Bool().Draw(t, "data") {
-				e.Event.Data = json.RawMessage(`{"a":[1,"}"]}`)
+			if rapid.Bool().Draw(t, "more") {
+				e.Event.Data, e.Event.Link, e.Event.CollapseKey, e.Event.Recalls = json.RawMessage(` {"a":[1,"}"]}`), "/l", "k", "r"
+				e.Event.Source, e.Event.ReplayOf, e.Event.TraceParent, e.Event.TraceState = "s", "h/1", "p", "q"
+				e.Event.ExpiresAt, e.Event.NotBefore = time.UnixMilli(2).UTC(), time.UnixMilli(0).UTC()
+				e.Event.Actions = []notifications.Action{{Label: "a", Link: "/"}, {Label: rapid.String().Draw(t, "label"), Method: "m"}}
 			}
 			tl.add(e)
 			model[last] = e
@@ -105,18 +109,45 @@ func TestTailOverwritesWhatIsForgotten(t *testing.T) {
 	}
 }
 
-// An event that cannot be read back is not kept, which the server makes up for.
-func TestTailKeepsWhatItCanReadOnly(t *testing.T) {
+// Every field is kept, also one that is added to events one day.
+func TestTailKeepsEveryField(t *testing.T) {
 	t.Parallel()
-	tl := newTail(1 << 20)
-	tl.add(&notifications.Entry{Position: 1, Hub: strings.Repeat("h", 1<<16), Event: notifications.Event{ID: "e"}})
-	tl.add(&notifications.Entry{Position: 2, Hub: "h", Event: notifications.Event{ID: "e", CreatedAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}})
-	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
-	tl.add(&notifications.Entry{Position: 3, Hub: "h", Event: notifications.Event{ID: "e", Data: json.RawMessage(deep)}})
-	for p := range notifications.Position(4) {
-		if e, ok := tl.get(p); ok {
-			t.Errorf("%d: got %+v", p, e)
+	var want notifications.Entry
+	n := 0
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
+		n++
+		switch v.Interface().(type) {
+		case time.Time:
+			v.Set(reflect.ValueOf(time.UnixMilli(int64(n)).UTC()))
+			return
+		case json.RawMessage:
+			v.SetBytes([]byte(`{"n":1}`))
+			return
 		}
+		switch v.Kind() {
+		case reflect.Struct:
+			for _, field := range v.Fields() {
+				fill(field)
+			}
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+			fill(v.Index(0))
+			fill(v.Index(1))
+		case reflect.Uint64:
+			v.SetUint(uint64(n))
+		case reflect.String:
+			v.SetString(fmt.Sprint("text ", n))
+		default:
+			t.Fatalf("a field of a new kind: %s", v.Type())
+		}
+	}
+	fill(reflect.ValueOf(&want).Elem())
+	tl := newTail(1 << 20)
+	tl.add(&want)
+	got, _ := tl.get(want.Position)
+	if diff := cmp.Diff(&want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
