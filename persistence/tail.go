@@ -20,7 +20,6 @@ type tail struct {
 	chunks [][]byte     // oldest first; their capacities are what they take
 	first  uint32       // the number of the oldest chunk
 	bytes  int
-	spare  []byte // a chunk that was dropped, for the next one
 	record []byte // what is being written
 }
 
@@ -63,18 +62,13 @@ func (t *tail) add(e *notifications.Entry) {
 // grow adds a chunk in which that many bytes have room.
 func (t *tail) grow(least int) {
 	size := max(min(t.limit/chunksOfTail, chunkMost), least)
-	chunk := t.spare
-	if t.spare = nil; cap(chunk) != size {
-		chunk = make([]byte, 0, size)
-	}
-	t.chunks = append(t.chunks, chunk[:0])
+	t.chunks = append(t.chunks, make([]byte, 0, size))
 	t.bytes += size
 }
 
 // drop lets go of the oldest chunk.
 func (t *tail) drop() {
 	t.bytes -= cap(t.chunks[0])
-	t.spare = t.chunks[0]
 	t.chunks = slices.Delete(t.chunks, 0, 1)
 	dropped := t.first
 	t.first++
@@ -86,6 +80,17 @@ func (t *tail) drop() {
 
 // get finds an event by its position.
 func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
+	b := t.find(p)
+	if b == nil {
+		return nil, false
+	}
+	return readEntry(b, p), true
+}
+
+// find is where an event lies; nil = it is not there. What is written there is
+// not changed any more, so that it can be read without the lock: a reader that
+// allocates may be held up, and nobody else should be for it.
+func (t *tail) find(p notifications.Position) []byte {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	i := t.guess(p)
@@ -93,9 +98,9 @@ func (t *tail) get(p notifications.Position) (*notifications.Entry, bool) {
 		i = sort.Search(len(t.slots), func(i int) bool { return t.slots[i].position >= p })
 	}
 	if i == len(t.slots) || t.slots[i].position != p || t.slots[i].offset == gone {
-		return nil, false
+		return nil
 	}
-	return readEntry(t.at(t.slots[i]), p), true
+	return t.at(t.slots[i])
 }
 
 // at are the bytes of an event, and those behind it.
@@ -114,22 +119,27 @@ func (t *tail) guess(p notifications.Position) int {
 	return int(i) //nolint:gosec // it is an index
 }
 
-// forget drops the events of a recipient up to a position, and overwrites them.
+// forget drops the events of a recipient up to a position, out of copies of the
+// chunks they are in: somebody may be reading.
 func (t *tail) forget(a address, upTo notifications.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	copied := t.first // chunks before this one are ours
 	for i := range t.slots {
 		of := &t.slots[i]
 		if of.position > upTo {
 			return
 		}
-		if of.offset == gone {
+		if of.offset == gone || !isFor(t.at(*of), a) {
 			continue
 		}
-		if b := t.at(*of); isFor(b, a) {
-			clear(b[:entryBytes(b)])
-			of.offset = gone
+		if n := of.chunk - t.first; of.chunk >= copied {
+			t.chunks[n] = append(make([]byte, 0, cap(t.chunks[n])), t.chunks[n]...)
+			copied = of.chunk + 1
 		}
+		b := t.at(*of)
+		clear(b[:entryBytes(b)])
+		of.offset = gone
 	}
 }
 
@@ -142,5 +152,5 @@ func (t *tail) size() int64 {
 func (t *tail) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.slots, t.chunks, t.spare, t.bytes = nil, nil, nil, 0
+	t.slots, t.chunks, t.bytes = nil, nil, 0
 }

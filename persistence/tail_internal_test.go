@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,7 +93,7 @@ func TestTailIsAMapOfTheNewest(t *testing.T) {
 	})
 }
 
-// What was erased is not in memory any more.
+// What was erased is not in the tail any more.
 func TestTailOverwritesWhatIsForgotten(t *testing.T) {
 	t.Parallel()
 	tl := newTail(1 << 20)
@@ -107,6 +109,37 @@ func TestTailOverwritesWhatIsForgotten(t *testing.T) {
 			t.Error("another user's event was overwritten")
 		}
 	}
+}
+
+// Readers do not wait for each other, nor for the follower, nor for an erasure.
+func TestTailIsReadWhileItChanges(t *testing.T) {
+	t.Parallel()
+	tl := newTail(20_000)
+	e := notifications.Entry{Hub: "h", Event: notifications.Event{ID: "e", Recipient: notifications.ToUser("ann"), Title: strings.Repeat("x", 100)}}
+	var wg sync.WaitGroup
+	var last atomic.Uint64
+	for range 4 {
+		wg.Go(func() {
+			for p := last.Load(); p < 2000; p = last.Load() {
+				if got, ok := tl.get(notifications.Position(p)); ok && (got.Event.Title != e.Event.Title || got.Position != notifications.Position(p)) {
+					t.Errorf("%d: got %+v", p, got)
+				}
+			}
+		})
+	}
+	for p := range notifications.Position(2000) {
+		one := e
+		one.Position = p + 1
+		if p%2 == 0 {
+			one.Event.Recipient = notifications.ToUser("bob")
+		}
+		tl.add(&one)
+		last.Store(uint64(p + 1))
+		if p%50 == 0 {
+			tl.forget(address{"h", notifications.ToUser("bob")}, p+1)
+		}
+	}
+	wg.Wait()
 }
 
 // Every field is kept, also one that is added to events one day.
