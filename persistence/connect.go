@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ func Connect(o ConnectOptions) (*NATS, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	conn, err := nats.Connect(o.URL, o.options()...)
+	if parse, is := errors.AsType[*url.Error](err); is {
+		err = parse.Err // without the text that could not be parsed, which may hold a password
+	}
 	if err != nil {
 		return nil, fmt.Errorf("NATS at %s: %w", withoutSecrets(o.URL), err)
 	}
@@ -109,8 +113,8 @@ func withoutSecrets(list string) string {
 		return "this process"
 	}
 	urls := strings.Split(list, ",")
-	for i, url := range urls {
-		scheme, rest, found := strings.Cut(strings.TrimSpace(url), "://")
+	for i, one := range urls {
+		scheme, rest, found := strings.Cut(strings.TrimSpace(one), "://")
 		if !found {
 			scheme, rest = "nats", scheme
 		}

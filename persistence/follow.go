@@ -260,6 +260,8 @@ func (l *Log) check(ctx context.Context) error {
 	head := l.index.head()
 	first, last := notifications.Position(info.State.FirstSeq), notifications.Position(info.State.LastSeq)
 	l.counts.last.Store(info.State.LastSeq)
+	l.counts.bytes.Store(int64(info.State.Bytes)) //nolint:gosec // disks are smaller
+	l.counts.bound.Store(max(info.Config.MaxBytes, 0))
 	if epoch != l.State().Epoch {
 		l.o.Logger.ErrorContext(ctx, "the log was made anew: all positions start over", slog.String("stream", l.o.Stream))
 		l.startOver(epoch, first)

@@ -98,6 +98,7 @@ type Log struct {
 type counts struct {
 	followed, rejected, rejectedLost atomic.Int64
 	last                             atomic.Uint64 // newest position of the stream, as last seen
+	bytes, bound                     atomic.Int64  // of the stream, as last seen
 }
 
 // Stats is a look at the log, for gauges.
@@ -108,6 +109,9 @@ type Stats struct {
 	// Entries is how many positions the index knows, TailBytes what recent
 	// events take.
 	Entries, TailBytes int64
+	// LogBytes is what the log takes on the disk, as last seen, LogBound how much
+	// it may take; 0 = no bound.
+	LogBytes, LogBound int64
 	// Head is the newest position read, Last the newest there is.
 	Head, Last notifications.Position
 }
@@ -160,6 +164,8 @@ func (l *Log) Stats() Stats {
 		Rejected:     l.counts.rejected.Load(),
 		Entries:      l.index.len(),
 		TailBytes:    l.tail.size(),
+		LogBytes:     l.counts.bytes.Load(),
+		LogBound:     l.counts.bound.Load(),
 		Head:         state.Last,
 		Last:         state.End,
 	}

@@ -39,6 +39,8 @@ const spanQueue = 8192
 type Telemetry struct {
 	// Tracer makes spans, or nothing when nobody wants them.
 	Tracer trace.TracerProvider
+	// Spans are the newest ones, in memory; nil if none are to be kept.
+	Spans *Spans
 	// Metrics are what is counted.
 	Metrics *Metrics
 
@@ -46,19 +48,29 @@ type Telemetry struct {
 	closers  []func(context.Context) error
 }
 
-// Start makes the providers. getenv looks up the standard variables.
-func Start(ctx context.Context, version string, getenv func(string) string) (*Telemetry, error) {
+// Options says what is wanted.
+type Options struct {
+	// Version is that of the program.
+	Version string
+	// Getenv looks up the standard variables.
+	Getenv func(string) string
+	// SpanBytes is the memory for the newest spans. 0 = none are kept.
+	SpanBytes int
+}
+
+// Start makes the providers.
+func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	t := &Telemetry{Tracer: noop.NewTracerProvider(), registry: prometheus.NewRegistry()}
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
-		resource.WithAttributes(attribute.String("service.name", "tidings"), attribute.String("service.version", version)),
+		resource.WithAttributes(attribute.String("service.name", "tidings"), attribute.String("service.version", o.Version)),
 		resource.WithFromEnv()) // last: OTEL_SERVICE_NAME wins
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	if err := t.startTraces(ctx, about, getenv); err != nil {
+	if err := t.startTraces(ctx, about, o); err != nil {
 		return nil, fmt.Errorf("telemetry: traces: %w", err)
 	}
-	if err := t.startMetrics(ctx, about, getenv); err != nil {
+	if err := t.startMetrics(ctx, about, o.Getenv); err != nil {
 		return nil, errors.Join(fmt.Errorf("telemetry: metrics: %w", err), t.Shutdown(ctx))
 	}
 	return t, nil
@@ -74,25 +86,41 @@ func exports(signal string, getenv func(string) string) (protocol string, on boo
 	return cmp.Or(getenv("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"), true
 }
 
-func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource, getenv func(string) string) error {
-	protocol, on := exports("TRACES", getenv)
-	if !on {
+func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource, o Options) error {
+	sampler := sdktrace.ParentBased(sdktrace.NeverSample())
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(about)}
+	protocol, exported := exports("TRACES", o.Getenv)
+	if exported {
+		wanted, err := samplerOf(o.Getenv)
+		if err != nil {
+			return err
+		}
+		exporter, err := traceExporter(ctx, protocol)
+		if err != nil {
+			return err
+		}
+		sampler = wanted
+		options = append(options, sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(spanQueue)))
+	}
+	if o.SpanBytes > 0 {
+		t.Spans = NewSpans(o.SpanBytes)
+		options = append(options, sdktrace.WithSpanProcessor(t.Spans))
+		sampler = recording{sampler}
+	}
+	if !exported && t.Spans == nil {
 		return nil
 	}
-	var exporter sdktrace.SpanExporter
-	var err error
-	if protocol == "grpc" {
-		exporter, err = otlptracegrpc.New(ctx)
-	} else {
-		exporter, err = otlptracehttp.New(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(spanQueue)))
+	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithSampler(sampler))...)
 	t.Tracer = provider
 	t.closers = append(t.closers, provider.Shutdown)
 	return nil
+}
+
+func traceExporter(ctx context.Context, protocol string) (sdktrace.SpanExporter, error) { //nolint:ireturn // one of two
+	if protocol == "grpc" {
+		return otlptracegrpc.New(ctx)
+	}
+	return otlptracehttp.New(ctx)
 }
 
 func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource, getenv func(string) string) error {

@@ -30,7 +30,7 @@ func nothing(string) string { return "" }
 
 func start(t *testing.T, getenv func(string) string) *telemetry.Telemetry {
 	t.Helper()
-	o, err := telemetry.Start(t.Context(), "v1", getenv)
+	o, err := telemetry.Start(t.Context(), telemetry.Options{Version: "v1", Getenv: getenv})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestTracesAreExportedOverGRPC(t *testing.T) {
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
-	o, err := telemetry.Start(t.Context(), "v1", func(name string) string { return env[name] })
+	o, err := telemetry.Start(t.Context(), telemetry.Options{Version: "v1", Getenv: func(name string) string { return env[name] }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,9 +214,9 @@ func TestMetricsAreExported(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", server.URL+"/v1/metrics")
-	o, err := telemetry.Start(t.Context(), "v1", func(name string) string {
+	o, err := telemetry.Start(t.Context(), telemetry.Options{Version: "v1", Getenv: func(name string) string {
 		return map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": server.URL + "/v1/metrics"}[name]
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

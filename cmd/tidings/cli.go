@@ -39,6 +39,7 @@ func (e environment) lookup(name string) (string, bool) {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run a node."`
 	Config  configCommand  `cmd:"" help:"Print the settings that serve would run with, and where each comes from. Secrets are masked."`
+	Doctor  doctorCommand  `cmd:"" help:"Look at what a node would find with the settings of serve, and say what to do about it. Changes nothing."`
 	Token   tokenCommand   `cmd:"" help:"Print a token."`
 	Publish publishCommand `cmd:"" help:"Emit one event and print its place in the log."`
 	Explain explainCommand `cmd:"" help:"Say what became of an event for a user."`

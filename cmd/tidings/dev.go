@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime/metrics"
 	"slices"
@@ -47,11 +46,7 @@ func (n *node) developmentPages(mux *http.ServeMux) {
 
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !atThisMachine(r.Host) {
 			http.Error(w, "Development pages are for this machine only.", http.StatusForbidden)
 			return
 		}

@@ -38,7 +38,7 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/otel/exporters":            {"telemetry"},
 	"go.opentelemetry.io/contrib":                   {"telemetry"},
 	"github.com/prometheus":                         {"telemetry"},
-	"google.golang.org/protobuf":                    {"proto"},
+	"google.golang.org/protobuf":                    {"proto", "telemetry"},
 	"github.com/alecthomas/kong":                    {"cmd/tidings"},
 	"gopkg.in/yaml.v3":                              {"roles", "cmd/tidings"},
 	"github.com/google/uuid":                        {"notifications"},

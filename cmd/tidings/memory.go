@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,3 +58,23 @@ func giveBack(ctx context.Context) error {
 		}
 	}
 }
+
+// memoryLimits are what the control group of the process allows it, 0 = anything,
+// and what the runtime believes (GOMEMLIMIT).
+func memoryLimits() (limit, believed int64) {
+	for _, file := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		text, err := os.ReadFile(file) //nolint:gosec // one of two
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n < unlimitedMemory {
+			limit = n
+		}
+		break
+	}
+	return limit, debug.SetMemoryLimit(-1)
+}
+
+// unlimitedMemory and more is how the older control groups say that there is no
+// limit.
+const unlimitedMemory = 1 << 62

@@ -157,6 +157,7 @@ func (n *node) hubFigures() []telemetry.Figure {
 	}
 }
 
+//nolint:funlen // a table
 func (n *node) logFigures() []telemetry.Figure {
 	read := func(figure func(persistence.Stats) int64) func() int64 {
 		return func() int64 { return figure(n.log.Stats()) }
@@ -193,6 +194,14 @@ func (n *node) logFigures() []telemetry.Figure {
 		{
 			Name: "notify.log.tail.size", Unit: "By", Description: "Memory of recent events.",
 			Read: read(func(s persistence.Stats) int64 { return s.TailBytes }),
+		},
+		{
+			Name: "notify.log.size", Unit: "By", Description: "What the log takes on the disk.",
+			Read: read(func(s persistence.Stats) int64 { return s.LogBytes }),
+		},
+		{
+			Name: "notify.log.bound", Unit: "By", Description: "What the log may take on the disk; 0 = anything.",
+			Read: read(func(s persistence.Stats) int64 { return s.LogBound }),
 		},
 		{
 			Name: "notify.audit.lost", Unit: "{record}", Description: "Records of the audit that could not be kept.",

@@ -162,16 +162,14 @@ func (n *node) announce(ctx context.Context) {
 }
 
 func (n *node) startTelemetry(ctx context.Context) (err error) {
-	n.telemetry, err = telemetry.Start(ctx, version(), n.env.getenv)
+	n.telemetry, err = telemetry.Start(ctx, telemetry.Options{Version: version(), Getenv: n.env.getenv, SpanBytes: int(n.s.SpanBytes)})
 	return err
 }
 
 func (n *node) startNATS(context.Context) (err error) {
 	s := n.s
-	options := persistence.ConnectOptions{
-		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword, InboxPrefix: s.NATSInboxPrefix,
-		CA: s.NATSCA, Cert: s.NATSCert, Key: s.NATSKey, Logger: n.logger,
-	}
+	options := s.connect()
+	options.Logger = n.logger
 	if s.NATS == "" {
 		listen := s.NATSListen
 		if listen == off {
@@ -324,10 +322,6 @@ func (n *node) listen(ctx context.Context) error {
 			}
 			return nil
 		})
-	}
-	if !loopback(n.operators.socket.Addr().String()) {
-		n.logger.WarnContext(ctx, "the operators' listener can be reached from outside and asks nobody who they are",
-			slog.String("ops", n.operators.socket.Addr().String()))
 	}
 	return nil
 }

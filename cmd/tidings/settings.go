@@ -24,7 +24,7 @@ type settings struct {
 	File string `name:"config" placeholder:"FILE" help:"Configuration file (YAML)."`
 
 	HTTP string `name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where browsers and emitters connect. Default ${default}." group:"Listeners"`
-	Ops  string `name:"ops" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Where operators connect: /livez, /readyz, /metrics, /debug/pprof. It asks nobody who they are. Default ${default}." group:"Listeners"`
+	Ops  string `name:"ops" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Where operators connect: /livez, /readyz, /startupz, /metrics, /debug/pprof. Off this machine all but the probes asks for the token of somebody who may manage. Default ${default}." group:"Listeners"`
 	Dev  bool   `name:"dev" help:"Development: makes a signing secret, serves the demo page, lets pages of localhost in, prints tokens. Never for production." group:"Listeners"`
 
 	Data string `name:"data" default:"data" placeholder:"DIR" help:"Where the embedded NATS server keeps the log. Default ${default}." group:"Log"`
@@ -80,6 +80,7 @@ type settings struct {
 	MetricInterval    time.Duration `name:"metric-interval" default:"100ms" help:"Least time between two values of one metric of the analytics hub." group:"Connections"`
 	DrainTimeout      time.Duration `name:"drain-timeout" default:"30s" help:"How long a node that is told to stop may take." group:"Connections"`
 
+	SpanBytes size   `name:"span-bytes" default:"0" help:"Memory for the newest spans, which operators see without a collector, such as 16MiB. 0 = none are kept, but in development 16MiB." group:"Telemetry"`
 	LogLevel  string `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"The least that is logged: debug, info, warn or error." group:"Telemetry"`
 	LogFormat string `name:"log-format" enum:",json,text" default:"" help:"json or text. Default json, in development text." group:"Telemetry"`
 }
@@ -100,6 +101,9 @@ func (s settings) withDefaults() settings {
 		if s.Dev {
 			s.LogFormat = "text"
 		}
+	}
+	if s.SpanBytes == 0 && s.Dev {
+		s.SpanBytes = 16 << 20
 	}
 	if s.NATSListen == "" && s.Dev && s.NATS == "" {
 		s.NATSListen = "127.0.0.1:4222"
@@ -228,6 +232,14 @@ func (s settings) policy() (*roles.Policy, error) {
 		return nil, err
 	}
 	return roles.ParsePolicy(text)
+}
+
+// connect says how an outside NATS is reached.
+func (s settings) connect() persistence.ConnectOptions {
+	return persistence.ConnectOptions{
+		URL: s.NATS, Credentials: s.NATSCreds, Token: s.NATSToken, User: s.NATSUser, Password: s.NATSPassword, InboxPrefix: s.NATSInboxPrefix,
+		CA: s.NATSCA, Cert: s.NATSCert, Key: s.NATSKey,
+	}
 }
 
 func (s settings) log() persistence.Options {
