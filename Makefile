@@ -40,7 +40,7 @@ long: test fuzz peers ## Everything, and what takes long: more cuts, every fuzz 
 	cd cmd/tidingsbench/peers/socketio && node --test
 
 .PHONY: race
-race: web postgres ## Go tests, with the race detector.
+race: web postgres promtool ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
 	$(GO) test -run 'DoesNotAllocate|Churn' ./actors ./hub ./notifications # what the race detector would hide or make too slow
 
@@ -52,6 +52,14 @@ postgres:
 	  echo "installing postgresql for the tests of docs/examples/outbox"; \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null; } \
 	    || { echo "no PostgreSQL: install the package postgresql, or set TIDINGS_NO_POSTGRES=1" >&2; exit 1; }; }
+
+# The tests of deploy/observability ask promtool, which Debian's prometheus brings.
+.PHONY: promtool
+promtool:
+	@test "$$TIDINGS_NO_PROMTOOL" = 1 || command -v promtool >/dev/null || { \
+	  echo "installing prometheus for the tests of deploy/observability"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } \
+	    || { echo "no promtool: install the package prometheus, or set TIDINGS_NO_PROMTOOL=1" >&2; exit 1; }; }
 
 .PHONY: conformance-program
 conformance-program:
