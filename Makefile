@@ -105,7 +105,7 @@ proto: ## Generate the Go code of proto/ (its tests tell when it is stale).
 
 .PHONY: bench
 bench: build conformance-program ## Measure: allocations and rates of the parts, then a server over the wire.
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 0.3s ./actors ./hub/... ./notifications ./persistence ./proto/...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 0.2s ./actors ./hub/... ./notifications ./persistence ./proto/... ./telemetry
 	$(GO) run ./cmd/tidingsbench -suite quick
 
 # What Tidings is measured beside: a module of its own, and Socket.IO.
