@@ -13,18 +13,7 @@ import (
 // starts.
 func BenchmarkStart(b *testing.B) {
 	const events, users = 100_000, 10_000
-	server, err := persistence.StartServer(persistence.ServerOptions{Dir: b.TempDir(), Sync: persistence.SyncInterval})
-	if err != nil {
-		b.Fatal(err)
-	}
-	conn, err := persistence.Connect(persistence.ConnectOptions{Server: server})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = conn.Close(context.WithoutCancel(b.Context()))
-		_ = server.Shutdown()
-	})
+	conn := inProcess(b)
 	if _, err := persistence.Open(b.Context(), conn, persistence.Options{}); err != nil {
 		b.Fatal(err)
 	}

@@ -97,13 +97,9 @@ func (x *index) find(hub, id string) []notifications.Position {
 // pageLook is how many events a page looks at: who appends waits meanwhile.
 const pageLook = 16 << 10
 
-// usualPage is how many events a page has room for from the start.
-const usualPage = 64
-
 // page returns the next positions that a query is told, at most limit, and the
 // position the answer is complete to. There may be none of them before the end.
 func (x *index) page(q notifications.Query, limit int, now time.Time) (found []notifications.Position, upTo notifications.Position) {
-	found = make([]notifications.Position, 0, min(limit, usualPage)) // not under the lock: see tail.find
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	ms := now.UnixMilli()

@@ -143,6 +143,28 @@ func (s *Server) Shutdown() error {
 	return s.lock.Close()
 }
 
+// Health says what is wrong with the store of the server, or nil. A disk that
+// fails or is full stops a stream until the server is started again.
+func (s *Server) Health() error {
+	if health := s.nats.Healthz(nil); health.Error != "" {
+		return errors.New(health.Error)
+	}
+	return nil
+}
+
+// InUse tells whether a server runs on a directory; false if there is none.
+func InUse(dir string) (bool, error) {
+	file, err := os.Open(filepath.Join(dir, "LOCK")) //nolint:gosec // the operator names the directory
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	taken := flock(file) != nil
+	return taken, file.Close()
+}
+
 // lockDir makes the directory, sees that it can be written to, and takes it
 // for this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {

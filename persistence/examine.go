@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -120,26 +118,4 @@ func (n *NATS) denied(err error) error {
 		return errors.Join(err, last)
 	}
 	return err
-}
-
-// Health says what is wrong with the store of the server, or nil. A disk that
-// fails or is full stops a stream until the server is started again.
-func (s *Server) Health() error {
-	if health := s.nats.Healthz(nil); health.Error != "" {
-		return errors.New(health.Error)
-	}
-	return nil
-}
-
-// InUse tells whether a server runs on a directory; false if there is none.
-func InUse(dir string) (bool, error) {
-	file, err := os.Open(filepath.Join(dir, "LOCK")) //nolint:gosec // the operator names the directory
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	taken := flock(file) != nil
-	return taken, file.Close()
 }

@@ -57,8 +57,8 @@ func TestExamineSaysWhatIsNotPermitted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := server.NewServer(&server.Options{
-				Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			url := outside(t, &server.Options{
+				Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
 				Users: []*server.User{
 					{Username: "all", Password: "p"},
 					{Username: "some", Password: "p", Permissions: &server.Permissions{
@@ -66,29 +66,18 @@ func TestExamineSaysWhatIsNotPermitted(t *testing.T) {
 					}},
 				},
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Start()
-			t.Cleanup(func() {
-				s.Shutdown()
-				s.WaitForShutdown()
-			})
-			if !s.ReadyForConnections(20 * time.Second) {
-				t.Fatal("the server is not ready")
-			}
 			connect := func(user string) *persistence.NATS {
-				conn, err := persistence.Connect(persistence.ConnectOptions{URL: "nats://" + s.Addr().String(), User: user, Password: "p"})
+				conn, err := persistence.Connect(persistence.ConnectOptions{URL: url, User: user, Password: "p"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { _ = conn.Close(t.Context()) }) // nothing was sent
 				return conn
 			}
-			if _, err = persistence.Open(t.Context(), connect("all"), persistence.Options{}); err != nil {
+			if _, err := persistence.Open(t.Context(), connect("all"), persistence.Options{}); err != nil {
 				t.Fatal(err)
 			}
-			_, err = persistence.Examine(t.Context(), connect("some"), persistence.Options{})
+			_, err := persistence.Examine(t.Context(), connect("some"), persistence.Options{})
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("got %v", err)

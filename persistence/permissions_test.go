@@ -40,8 +40,14 @@ func documented(t *testing.T) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
+	return outside(t, options)
+}
+
+// outside runs a server until the test ends, and returns where it is.
+func outside(t *testing.T, o *server.Options) (url string) {
+	t.Helper()
+	o.NoSigs, o.NoLog = true, true
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -522,21 +523,8 @@ func TestSnapshotsForget(t *testing.T) {
 // A state that is too large for a message together with its change is stored
 // without a snapshot: whoever reads it has more to read.
 func TestAStateThatIsTooLargeForASnapshot(t *testing.T) {
-	small, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, MaxPayload: 4096,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	small.Start()
-	t.Cleanup(func() {
-		small.Shutdown()
-		small.WaitForShutdown()
-	})
-	if !small.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the server is not ready")
-	}
-	s := &station{addr: small.Addr().String()}
+	small := outside(t, &server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), MaxPayload: 4096})
+	s := &station{addr: strings.TrimPrefix(small, "nats://")}
 	states := s.states(t, persistence.Options{})
 	var all []notifications.Position
 	for i := range notifications.Position(10) {
@@ -549,7 +537,7 @@ func TestAStateThatIsTooLargeForASnapshot(t *testing.T) {
 	if got := load(t, s.states(t, persistence.Options{}), "ann"); len(got.Read) != len(all) {
 		t.Errorf("%d are read, want %d", len(got.Read), len(all))
 	}
-	if _, err = states.Append(t.Context(), hub, "bob", notifications.State{}, read(seq(1, 5000)...)); err == nil || errors.Is(err, notifications.ErrUnavailable) {
+	if _, err := states.Append(t.Context(), hub, "bob", notifications.State{}, read(seq(1, 5000)...)); err == nil || errors.Is(err, notifications.ErrUnavailable) {
 		t.Errorf("a change that is too large: got %v, want an error that says so", err)
 	}
 }
