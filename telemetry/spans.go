@@ -90,8 +90,11 @@ func (s *Spans) OnEnd(ended sdktrace.ReadOnlySpan) {
 	if name, is := ended.Resource().Set().Value("service.name"); is {
 		of.service = name.AsString()
 	}
-	s.keep(of)
-	s.keepIfSlow(of)
+	of.measure()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add(of)
+	s.addIfSlow(of)
 }
 
 // Shutdown implements sdktrace.SpanProcessor.
@@ -100,24 +103,28 @@ func (*Spans) Shutdown(context.Context) error { return nil }
 // ForceFlush implements sdktrace.SpanProcessor.
 func (*Spans) ForceFlush(context.Context) error { return nil }
 
+// keep is for spans from elsewhere.
 func (s *Spans) keep(of *span) {
 	of.measure()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.add(of)
+}
+
+func (s *Spans) add(of *span) { // mu is held
 	s.newest.push(of)
 	if of.failed {
 		s.failed.push(of)
 	}
 }
 
-// keepIfSlow is for spans of this node, whose names are few and whose texts are
-// short.
-func (s *Spans) keepIfSlow(of *span) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// addIfSlow is for spans of this node, whose texts are short; mu is held. A new
+// name takes the place of the one whose slowest span is the oldest: emitters
+// choose the types of events, which are in names.
+func (s *Spans) addIfSlow(of *span) {
 	slowest, known := s.slow[of.name]
 	if !known && len(s.slow) == slowNames {
-		return
+		delete(s.slow, s.stalest())
 	}
 	if len(slowest) == slowEach && of.duration() <= slowest[slowEach-1].duration() {
 		return
@@ -127,16 +134,29 @@ func (s *Spans) keepIfSlow(of *span) {
 	s.slow[of.name] = slowest[:min(len(slowest), slowEach)]
 }
 
-// all calls yield with every span that is kept, the newest first, some of them
-// twice; mu is held.
-func (s *Spans) all(yield func(*span)) {
-	s.newest.each(yield)
-	s.failed.each(yield)
-	for _, slowest := range s.slow {
-		for _, of := range slowest {
-			yield(of)
+func (s *Spans) stalest() (name string) {
+	var ended time.Time
+	for candidate, slowest := range s.slow {
+		if name == "" || slowest[0].end.Before(ended) {
+			name, ended = candidate, slowest[0].end
 		}
 	}
+	return name
+}
+
+// all are the spans that are kept, the newest first, some of them twice. They
+// are looked at without the lock: who has ended a span, as a delivery, must not
+// wait for an operator.
+func (s *Spans) all() []*span {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*span, 0, len(s.newest.spans)+len(s.failed.spans)+slowNames*slowEach)
+	all = append(append(all, s.newest.spans...), s.failed.spans...)
+	slices.Reverse(all[:len(s.newest.spans)])
+	for _, slowest := range s.slow {
+		all = append(all, slowest...)
+	}
+	return all
 }
 
 // Bytes is about what the newest and the failed spans take.
@@ -163,12 +183,6 @@ func (q *queue) push(s *span) {
 	}
 	// Appending to the rest makes a new array now and then.
 	q.spans = q.spans[drop:]
-}
-
-func (q *queue) each(yield func(*span)) {
-	for _, s := range slices.Backward(q.spans) {
-		yield(s)
-	}
 }
 
 // TraceQuery says which traces are wanted: those that have a span for which all
@@ -215,20 +229,19 @@ type TraceSummary struct {
 
 // Traces lists traces, the newest first.
 func (s *Spans) Traces(q TraceQuery) []TraceSummary {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	limit := min(cmp.Or(q.Limit, maxTraces), maxTraces)
+	all := s.all()
 	wanted := make(map[trace.TraceID]map[trace.SpanID]*span)
-	s.all(func(of *span) {
+	for _, of := range all {
 		if wanted[of.trace] == nil && len(wanted) < limit && q.wants(of) {
 			wanted[of.trace] = make(map[trace.SpanID]*span)
 		}
-	})
-	s.all(func(of *span) {
+	}
+	for _, of := range all {
 		if spans := wanted[of.trace]; spans != nil {
 			spans[of.id] = of
 		}
-	})
+	}
 	list := make([]TraceSummary, 0, len(wanted))
 	for id, spans := range wanted {
 		list = append(list, summary(id, spans))
@@ -296,14 +309,12 @@ func (s *Spans) Trace(id string) ([]Span, error) {
 	if err != nil {
 		return nil, ErrTraceID
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	found := make(map[trace.SpanID]*span)
-	s.all(func(of *span) {
+	for _, of := range s.all() {
 		if of.trace == want {
 			found[of.id] = of
 		}
-	})
+	}
 	spans := make([]Span, 0, len(found))
 	for _, of := range found {
 		spans = append(spans, of.shown())

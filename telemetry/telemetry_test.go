@@ -30,7 +30,13 @@ func nothing(string) string { return "" }
 
 func start(t *testing.T, getenv func(string) string) *telemetry.Telemetry {
 	t.Helper()
-	o, err := telemetry.Start(t.Context(), telemetry.Options{Version: "v1", Getenv: getenv})
+	return keeping(t, getenv, 0)
+}
+
+// keeping is start with spans in memory.
+func keeping(t *testing.T, getenv func(string) string, spanBytes int) *telemetry.Telemetry {
+	t.Helper()
+	o, err := telemetry.Start(t.Context(), telemetry.Options{Version: "v1", Getenv: getenv, SpanBytes: spanBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
