@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -213,7 +214,7 @@ func (c *Commands) appendEach(ctx context.Context, from Emitter, events []Event)
 // record puts on record what became of an event.
 func (c *Commands) record(from Emitter, e Event, r AuditRecord) {
 	r.At, r.By, r.Issuer, r.Via, r.Hub = c.o.Now().UTC(), from.Principal.UserID, from.Principal.Issuer, from.Via, from.Hub
-	r.ID, r.Type = e.ID, e.Type
+	r.ID, r.Type = strings.Clone(e.ID), strings.Clone(e.Type) // a record that waits must not keep the whole event
 	if e.Recipient.Kind != "" {
 		r.Recipient = e.Recipient.String()
 	}
