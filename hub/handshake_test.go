@@ -179,7 +179,7 @@ func TestHandshakesThatWaitHoldNobodyUp(t *testing.T) {
 		if took := time.Since(began); took > 100*time.Millisecond {
 			t.Errorf("bob connected after %v", took)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) // of the bubble: until those who wait have given up
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 )
@@ -33,64 +34,46 @@ type health struct {
 	Checks  []check  `json:"checks,omitempty"`
 }
 
-// check is one thing that must be so.
+// check is one thing that must be so, and the reason why it is not.
 type check struct {
-	Name string `json:"name"`
-	OK   bool   `json:"ok"`
-}
-
-// checks collects what must be so, and why it is not.
-type checks struct{ health }
-
-// not is the reason against a check, or none.
-func not(ok bool, reason string) string { //nolint:revive // it is what it says
-	if ok {
-		return ""
-	}
-	return reason
-}
-
-// wrong is the reason that an error is, or none.
-func wrong(err error, reason string) string {
-	if err == nil {
-		return ""
-	}
-	return reason + ": " + err.Error()
-}
-
-func (c *checks) add(name, reason string) {
-	c.Checks = append(c.Checks, check{name, reason == ""})
-	if reason != "" {
-		c.Reasons = append(c.Reasons, reason)
-	}
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"-"` // is told with those of the others
 }
 
 // probe answers whether all is as it must be.
-func probe(w http.ResponseWriter, status string, c checks) {
-	code := http.StatusOK
-	c.Status = status
-	if len(c.Reasons) > 0 {
-		code, c.Status = http.StatusServiceUnavailable, "not "+status
+func probe(w http.ResponseWriter, status string, checks []check) {
+	code, h := http.StatusOK, health{Status: status, Checks: checks}
+	for _, c := range checks {
+		if !c.OK {
+			h.Reasons = append(h.Reasons, c.Reason)
+		}
 	}
-	answer(w, code, c.health)
+	if len(h.Reasons) > 0 {
+		code, h.Status = http.StatusServiceUnavailable, "not "+status
+	}
+	answer(w, code, h)
 }
 
 // startChecks are what takes its time when a node starts.
-func (n *node) startChecks() (c checks) {
-	c.add("log read", not(n.ready.Load(), "the log has not been read yet"))
-	return c
+func (n *node) startChecks() []check {
+	return []check{{"log read", n.ready.Load(), "the log has not been read yet"}}
 }
 
 // readyChecks tell whether the node should be sent anybody.
-func (n *node) readyChecks() (c checks) {
-	c.add("running", not(!n.draining.Load(), "the server is stopping"))
-	c.add("log read", not(n.ready.Load(), "the log has not been read yet"))
-	c.add("nats", not(n.nats.Connected(), "NATS cannot be reached"))
-	c.add("log followed", wrong(n.log.Health(), "the log cannot be followed"))
+func (n *node) readyChecks() []check {
+	followed := n.log.Health()
+	checks := append(
+		n.startChecks(),
+		check{"running", !n.draining.Load(), "the server is stopping"},
+		check{"nats", n.nats.Connected(), "NATS cannot be reached"},
+		check{"log followed", followed == nil, fmt.Sprint("the log cannot be followed: ", followed)},
+	)
 	if n.embedded != nil {
-		c.add("store", wrong(n.embedded.Health(), "the store of the log"))
+		store := n.embedded.Health()
+		checks = append(checks, check{"store", store == nil, fmt.Sprint("the store of the log: ", store)})
 	}
-	return c
+	return checks
 }
 
 func answer(w http.ResponseWriter, status int, value any) {
