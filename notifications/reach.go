@@ -29,6 +29,8 @@ type ConnectionPart struct {
 	// Outcome is one of the outcomes of a connection.
 	Outcome      string `json:"outcome"`
 	Acknowledged bool   `json:"acknowledged,omitempty"`
+	// Reason is why the connection has ended, such as "slow"; empty while it lasts.
+	Reason string `json:"reason,omitempty"`
 }
 
 // The outcomes of a connection. They are found out from how far it has come, and
@@ -65,7 +67,7 @@ func (f *Facts) part(v Visit, e *Entry, b Brief) (ConnectionPart, bool) {
 	}
 	part := ConnectionPart{
 		Connection: v.Connection, Device: v.Device, Node: v.Node, Transport: v.Transport, Began: v.Began, Ended: v.Ended,
-		Connected: !v.Began.After(e.Stored),
+		Connected: !v.Began.After(e.Stored), Reason: v.Reason,
 	}
 	at := e.Stored
 	if !part.Connected {

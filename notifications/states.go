@@ -46,7 +46,7 @@ type AuditRecord struct {
 	// Action is the verb: see the Audit constants.
 	Action string `json:"action"`
 	// By is the user who acted, Issuer the issuer of the token, Via the door:
-	// "http", "hub", "cli".
+	// "http", "hub", "cli", "ops", "console".
 	By     string `json:"by,omitempty"`
 	Issuer string `json:"issuer,omitempty"`
 	Via    string `json:"via,omitempty"`
@@ -75,6 +75,8 @@ const (
 	AuditExported  = "exported"
 	AuditReplayed  = "replayed"
 	AuditLooked    = "looked" // into the inbox, or the history, of another user
+	AuditClosed    = "closed" // a connection
+	AuditTraced    = "traced" // what a user is sent, one by one, for a while
 )
 
 // Audit keeps records. It is implemented by persistence.Audit.

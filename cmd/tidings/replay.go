@@ -52,9 +52,7 @@ type replayed struct {
 	To   notifications.Position `json:"to"`
 }
 
-// emitAgain emits a window of the log to another hub. Every event gets an id
-// made of its place, so that a replay that is repeated within the
-// de-duplication window stores nothing twice, and says which event it repeats.
+// emitAgain emits a window of the log to another hub (see notifications.Repeat).
 func (c replayCommand) emitAgain(ctx context.Context, env environment) (err error) {
 	switch {
 	case c.ToHub == c.Hub:
@@ -104,21 +102,17 @@ func (c replayCommand) emitAgain(ctx context.Context, env environment) (err erro
 	return errors.Join(err, json.NewEncoder(env.Stdout).Encode(done))
 }
 
-// again emits one event to the other hub. One that has expired is passed over,
-// and so is a recall: the event it is about has another id there.
+// again emits one event to the other hub, unless there is nothing to repeat.
 func (c replayCommand) again(ctx context.Context, commands *notifications.Commands, e *notifications.Entry, done *replayed) error {
 	if done.From == 0 {
 		done.From = e.Position
 	}
 	done.To = e.Position
-	event := e.Event
-	if event.Expired(time.Now()) || event.Recalls != "" {
+	event, some := notifications.Repeat(e, persistence.EncodeToken(c.ToHub), time.Now())
+	if !some {
 		done.Skipped++
 		return nil
 	}
-	event.ID = fmt.Sprintf("replay-%s-%d-%d", persistence.EncodeToken(c.ToHub), e.Stored.UnixMilli(), e.Position)
-	event.ReplayOf = fmt.Sprintf("%s/%d", e.Hub, e.Position)
-	event.NotBefore = time.Time{}
 	receipt, err := commands.Emit(ctx, c.ToHub, event)
 	switch {
 	case err != nil:
