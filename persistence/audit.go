@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -79,6 +80,42 @@ func (a *Audit) Records(ctx context.Context, since time.Time, limit int) ([]noti
 		return len(records) < limit
 	})
 	return records, err
+}
+
+// auditLooked bounds the messages, of up to 256 records each, that a look at the
+// newest ones asks for.
+const auditLooked = 2000
+
+// Newest returns the newest records that are wanted, the newest first, at most
+// limit of them. It looks at the last 2,000 messages at most.
+func (a *Audit) Newest(ctx context.Context, limit int, wants func(notifications.AuditRecord) bool) ([]notifications.AuditRecord, error) {
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+	info, err := a.stream.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit: %w", unreachable(err))
+	}
+	var found []notifications.AuditRecord
+	last, first := info.State.LastSeq, max(info.State.FirstSeq, 1)
+	for seq := last; seq >= first && last-seq < auditLooked && len(found) < limit; seq-- {
+		raw, err := a.stream.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the audit: %w", unreachable(err))
+		}
+		var records []notifications.AuditRecord
+		if err := json.Unmarshal(raw.Data, &records); err != nil {
+			return nil, fmt.Errorf("read the audit: at %d: %w", seq, err)
+		}
+		for _, r := range slices.Backward(records) {
+			if wants(r) {
+				found = append(found, r)
+			}
+		}
+	}
+	return found[:min(len(found), limit)], nil
 }
 
 // read gives take the records that are kept now, until it wants no more.
