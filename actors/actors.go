@@ -85,6 +85,7 @@ const (
 	ReasonAuthExpired   = "auth_expired"
 	ReasonShutdown      = "shutdown"
 	ReasonTruncated     = "truncated"
+	ReasonOperator      = "operator" // an operator has ended it
 	ReasonError         = "error"
 )
 
@@ -180,15 +181,42 @@ type Delivery struct {
 	Started, Ended time.Time
 	// Connections counts those the event was written or queued to; Deferred
 	// those that are behind and will read it from the log; both zero says that
-	// none of its recipients is connected here.
-	Connections, Deferred int
+	// none of its recipients is connected here. Slow are those of Deferred that
+	// have been live and are behind because their sockets are blocked.
+	Connections, Deferred, Slow int
 	// Muted counts connections that were live and whose users' preferences keep
 	// the event from them.
 	Muted int
+	// Failed counts those of Connections whose sockets broke in the write that
+	// had the event in it.
+	Failed int
+	// P50, P99 and Max are how long it took from Started to the write that handed
+	// the event to a socket: the median, what one in a hundred exceeded, and the
+	// longest. A shard measures all writes of a batch of events, or of a sweep
+	// through all connections, together, reads the clock once for 16 of them and
+	// is right to about an eighth; Max is exact. Queued behind a blocked socket
+	// counts as written. Zero if Connections is.
+	P50, P99, Max time.Duration
+	// Details tells of single connections: at most 8 of each outcome for each
+	// shard, and 64 in all.
+	Details []Detail
 	// Bytes is the sum of what was written or queued.
 	Bytes int
 	// Expired says that the event was too old to be delivered.
 	Expired bool
+}
+
+// Detail is what became of an event for one connection.
+type Detail struct {
+	Connection string
+	// User is set if operators trace the user, see [System.Trace].
+	User string
+	// Outcome is "sent" or "muted" for the connection of a traced user, "slow"
+	// for one that is counted so, "failed" for one whose socket broke.
+	Outcome string
+	// After is the time from Delivery.Started to the write, or to when it was
+	// found out that there would be none.
+	After time.Duration
 }
 
 // Replay is one connection catching up with the log.

@@ -85,6 +85,8 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.exit(m)
 	case *ping:
 		c.ping(m.parcel)
+	case *glance:
+		c.glance(m)
 	case *hangUp:
 		c.hangUp(m.reason, m.last)
 	case *relapse:
@@ -190,15 +192,14 @@ func (c *connection) take(p *parcel) {
 		c.phase = lagging
 		c.setBehind(1)
 	}
-	t := &p.tallies[c.desk.shard]
 	if c.phase != live {
 		c.missed = p.position
-		t.deferred++
+		c.noteDeferred(p)
 		return
 	}
 	if c.person.silences(p.entry) {
 		c.setLast(p.position)
-		t.muted++
+		c.noteMuted(p)
 		return
 	}
 	frame, err := p.framed(c.member.Codec, c.member.Sink)
@@ -208,8 +209,7 @@ func (c *connection) take(p *parcel) {
 	}
 	c.putEvents(frame, p.position)
 	c.setLast(p.position)
-	t.connections++
-	t.bytes += len(frame)
+	c.noteSent(p, len(frame))
 }
 
 // takeLive queues an unstored message, or drops it for a connection that is

@@ -17,8 +17,14 @@ type desk struct {
 	gauges  *gauges
 	shared  *System
 
-	dirty []*connection // with something to write, see shard.settle
+	dirty []due         // with something to write, see shard.settle
 	gone  []*Connection // connections that have ended on their own
+
+	// How the message that the shard is handling is delivered, see tally.
+	walking  []*parcel              // the batch, or nil
+	timing   *timing                // of the batch or of the running sweep, or nil
+	after    notifications.Position // see due; of the connection that is being written to
+	handings []handing
 
 	stretches []*stretch // of the running sweep
 
@@ -194,7 +200,7 @@ func addressee(message any) *Connection {
 func metered(message any) bool {
 	switch message.(type) {
 	case *parcel, *join, *enter, *exit, *answer, *control, *resume, *hangUp, *acked, *release, *detach, *attach,
-		*update, *follow:
+		*update, *follow, *look, *gather, *census:
 		return true
 	default:
 		return false

@@ -1,6 +1,10 @@
 package actors
 
-import "github.com/asynkron/protoactor-go/actor"
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
 
 // group is one shard's cell of a role or a group: the members that live in
 // this shard. The members are connections, not users: a role is in the token
@@ -28,5 +32,7 @@ func (g *group) Receive(ctx actor.Context) {
 		g.members.add(m.handle)
 	case *dismiss:
 		g.members.remove(m.handle)
+	case *muster:
+		m.members = slices.Clone(g.members.list)
 	}
 }

@@ -13,6 +13,7 @@ type inbound struct {
 	again     atomic.Bool  // something came twice: the client missed our Ack
 	away      atomic.Bool  // there is no socket
 	confirmed int64        // of received; used on the shard's goroutine only
+	transport string       // of all its sockets
 }
 
 // Received says that the client's messages up to a number are here; they will

@@ -52,8 +52,10 @@ type Connection struct {
 	shard *door
 	now   func() time.Time
 	codec protocol.Codec
-	// joinedAt is the end of the log when the connection joined.
+	// joinedAt is the end of the log when the connection joined, began the time
+	// in Unix nanoseconds.
 	joinedAt notifications.Position
+	began    int64
 
 	expires  atomic.Int64 // Unix nanoseconds, 0 = never
 	inbound  *inbound     // nil unless the connection may come back
@@ -62,11 +64,12 @@ type Connection struct {
 	pinged   atomic.Bool
 	busy     atomic.Int32 // reasons for which the client waits for us
 	left     atomic.Bool
+	once     sync.Once              // here it fills a gap
 	reason   atomic.Pointer[string] // why the actor has ended
 	done     chan struct{}
-	once     sync.Once
 
-	// Read and written on the shard's goroutine only.
+	// Read and written on the shard's goroutine only, but for what never changes
+	// of a member: its user, and the sink of one that cannot come back.
 	member *Member
 	person *person
 	roles  []string // those in force

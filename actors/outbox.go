@@ -31,7 +31,7 @@ func (c *connection) put(frame []byte) {
 func (c *connection) mark() {
 	if !c.dirty && !c.blocked {
 		c.dirty = true
-		c.desk.dirty = append(c.desk.dirty, c)
+		c.desk.dirty = append(c.desk.dirty, due{c, c.last})
 	}
 }
 
@@ -84,6 +84,7 @@ func (c *connection) write() {
 	}
 	n, err := c.member.Sink.TryWrite(p)
 	if err != nil {
+		c.noteFailed()
 		c.broken(ReasonNetwork)
 		return
 	}

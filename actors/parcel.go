@@ -27,13 +27,6 @@ type parcel struct {
 	observer Observer
 }
 
-// tally is what one shard did with a parcel. It fills a cache line, so that
-// shards do not slow each other down.
-type tally struct {
-	connections, deferred, muted, bytes int
-	_                                   [32]byte
-}
-
 // frame is a parcel encoded for one codec and one transport.
 type frame struct {
 	codec, transport string
@@ -101,17 +94,16 @@ func (p *parcel) spares(connectionID string) bool {
 	return len(p.except) > 0 && slices.Contains(p.except, connectionID)
 }
 
-// finish is called by every shard the parcel was posted to, once.
+// finish is called by every shard the parcel was posted to, once, when its tally
+// is complete.
 func (p *parcel) finish(now time.Time) {
 	if p.entry == nil || p.owed.Add(-1) > 0 {
 		return
 	}
 	d := Delivery{Entry: p.entry, Started: p.started, Ended: now, Expired: p.expired}
 	for i := range p.tallies {
-		d.Connections += p.tallies[i].connections
-		d.Deferred += p.tallies[i].deferred
-		d.Muted += p.tallies[i].muted
-		d.Bytes += p.tallies[i].bytes
+		p.tallies[i].addTo(&d)
 	}
+	p.clock(&d)
 	p.observer.Delivered(d)
 }

@@ -17,6 +17,7 @@ import (
 type person struct {
 	user        string
 	state       *notifications.State // never changed in place, never nil
+	traced      bool                 // by the operators
 	connections seats
 	// groups are the durable memberships in force, each with the position from
 	// which its history counts; until is when the first of them ends, zero =

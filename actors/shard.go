@@ -30,10 +30,12 @@ type shard struct {
 
 	pass     int // users of order the running sweep has brought to head
 	sweeping bool
-	held     int // credits that wait for the ring to be swept
+	timing   *timing // of the running sweep, or nil
+	held     int     // credits that wait for the ring to be swept
 	stopping bool
 	names    uint64
 
+	traced   []*person   // whom operators trace
 	failures []time.Time // of the last minute
 }
 
@@ -54,7 +56,7 @@ type cellSeat struct {
 // for the connections is read from the log instead.
 func (s *shard) Receive(ctx actor.Context) {
 	s.self = ctx.Self()
-	s.desk.now = s.desk.options.Now()
+	s.desk.begin(s.desk.options.Now())
 	if metered(ctx.Message()) {
 		<-s.door.slots
 	}
@@ -95,6 +97,15 @@ func (s *shard) handle(ctx actor.Context) {
 	case *tick:
 		s.door.ticking.Store(false)
 		s.tick(ctx)
+	case *retrace:
+		s.door.retracing.Store(false)
+		s.retrace()
+	case *look:
+		m.reply <- s.look(ctx, m)
+	case *gather:
+		m.reply <- s.gather(ctx, m.of)
+	case *census:
+		m.reply <- s.census(m.kind)
 	default:
 		// What comes late, such as a page for somebody who has left, is dropped.
 		if to := addressee(m); to != nil && s.conns[to.id] == to {
@@ -109,15 +120,21 @@ func (s *shard) walk(ctx actor.Context, b *batch) {
 		s.held++
 		s.credit()
 	}()
+	d := s.desk
+	t := newTiming(&d.shared.timings, d.now)
+	d.walking, d.timing = b.parcels, t
 	for _, p := range b.parcels {
 		s.route(ctx, p)
 	}
 	s.settle(ctx)
+	now := d.options.Now()
 	for _, p := range b.parcels {
 		if p.to[0].Kind != notifications.Everyone {
-			p.finish(s.desk.options.Now())
+			t.hold(&p.tallies[d.shard])
+			p.finish(now)
 		}
 	}
+	t.release()
 }
 
 // credit gives back the credits of batches that have been handed out, unless
@@ -161,35 +178,6 @@ func (s *shard) spread(ctx actor.Context, p *parcel) {
 	s.startSweep(ctx)
 }
 
-// settle flushes what the message has queued and removes whom it has ended. It
-// writes for one connection after the other and goes to each directly: after a
-// system call nothing is left in the caches of the processor, and what an actor
-// is made of would have to be fetched again.
-func (s *shard) settle(ctx actor.Context) {
-	for _, c := range s.desk.dirty {
-		s.flush(ctx, c)
-	}
-	clear(s.desk.dirty)
-	s.desk.dirty = s.desk.dirty[:0]
-	for _, handle := range s.desk.gone {
-		s.leave(ctx, &leave{handle: handle})
-	}
-	clear(s.desk.gone)
-	s.desk.gone = s.desk.gone[:0]
-}
-
-// flush writes what waits for a connection. One that fails is stopped, as by its
-// supervisor.
-func (s *shard) flush(ctx actor.Context, c *connection) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			logFailure(s.desk.options.Logger, c.self, reason)
-			ctx.Stop(c.self)
-		}
-	}()
-	c.flush()
-}
-
 func (s *shard) join(ctx actor.Context, m *join) {
 	member := m.handle.member
 	if _, taken := s.conns[member.ID]; taken {
@@ -209,6 +197,7 @@ func (s *shard) join(ctx actor.Context, m *join) {
 		seat.pid = pid
 		s.users[key] = seat
 		s.order = append(s.order, seat)
+		s.trace(seat.person)
 		s.desk.gauges.users.Add(1)
 	}
 	s.conns[member.ID] = m.handle
@@ -355,6 +344,7 @@ func (s *shard) tick(ctx actor.Context) {
 		}
 	}
 	s.expire(ctx)
+	s.retrace()
 	s.failures = slices.DeleteFunc(s.failures, func(at time.Time) bool { return now.Sub(at) > time.Minute })
 }
 

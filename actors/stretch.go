@@ -86,7 +86,8 @@ func (d *desk) settleStretches() {
 // takeStretch is take for a stretch. It returns false when the connection has
 // to look at each event.
 func (c *connection) takeStretch(t *stretch) bool {
-	if t.bytes == nil || t.first <= c.last || c.phase != live || c.inbox != nil || c.unacked != nil || c.person.choosy() || c.full(1) {
+	if t.bytes == nil || t.first <= c.last || c.phase != live || c.inbox != nil || c.unacked != nil ||
+		c.person.traced || c.person.choosy() || c.full(1) {
 		return false
 	}
 	c.put(t.bytes)

@@ -18,12 +18,14 @@ func (s *shard) startSweep(ctx actor.Context) {
 	}
 	s.sweeping = true
 	s.pass, s.desk.passEnd = 0, s.desk.ring.head()
+	s.timing = newTiming(&s.desk.shared.timings, s.desk.now)
 	ctx.Send(s.self, &sweep{})
 }
 
 func (s *shard) sweep(ctx actor.Context) {
 	// Whoever brings the next events comes first: then they leave in one write.
 	runtime.Gosched()
+	s.desk.timing = s.timing
 	end := min(s.pass+sweepChunk, len(s.order))
 	for _, seat := range s.order[s.pass:end] {
 		for _, handle := range seat.person.connections.list {
@@ -40,10 +42,14 @@ func (s *shard) sweep(ctx actor.Context) {
 	s.desk.settleStretches()
 	dropped := s.desk.ring.dropTo(s.desk.passEnd)
 	for _, p := range dropped {
+		if p.entry != nil {
+			s.timing.hold(&p.tallies[s.desk.shard])
+		}
 		p.finish(now)
 	}
+	s.timing.release()
 	s.desk.gauges.sweeping.Add(-int64(len(dropped)))
-	s.sweeping, s.pass = false, 0
+	s.sweeping, s.pass, s.timing = false, 0, nil
 	s.credit()
 	if len(s.desk.ring.parcels) > 0 {
 		s.startSweep(ctx)

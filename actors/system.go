@@ -3,6 +3,8 @@ package actors
 import (
 	"context"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,9 @@ type System struct {
 	errands   fifo // of connections: one page and one count each, at most
 	wake      chan struct{}
 
+	timings sync.Pool // of *timing
+	traced  traceList
+
 	directoryMu sync.RWMutex
 	directory   map[string]*Connection
 }
@@ -43,8 +48,9 @@ type door struct {
 	pid     *actor.PID
 	slots   chan struct{} // full when as many commands wait as may
 	credits chan struct{} // empty when the shard has as many batches as it may
-	ticking atomic.Bool
 	stopped chan struct{}
+
+	ticking, retracing atomic.Bool // such a message is in the mailbox
 }
 
 // New makes a system whose shards are ready; Run keeps it going.
@@ -164,10 +170,13 @@ func (s *System) fail(err error) {
 // Join adds a connection. Its events wait until it is resumed; what its
 // session sends is written, Member.First before anything else.
 func (s *System) Join(ctx context.Context, m Member) (*Connection, error) {
-	c := &Connection{id: m.ID, now: s.options.Now, codec: m.Codec, member: &m, done: make(chan struct{})}
+	c := &Connection{
+		id: m.ID, now: s.options.Now, codec: m.Codec, member: &m, done: make(chan struct{}),
+		began: s.options.Now().UnixNano(),
+	}
 	c.Renew(m.Expires)
 	if m.Resumable {
-		c.inbound = &inbound{}
+		c.inbound = &inbound{transport: m.Sink.Transport()}
 	}
 	c.shard = s.doorOf(c.userKey())
 	if s.options.Reader != nil {
@@ -208,6 +217,13 @@ func (s *System) Lookup(connectionID string) (*Connection, bool) {
 	return c, ok
 }
 
+// everybody is who is connected at this moment.
+func (s *System) everybody() []*Connection {
+	s.directoryMu.RLock()
+	defer s.directoryMu.RUnlock()
+	return slices.AppendSeq(make([]*Connection, 0, len(s.directory)), maps.Values(s.directory))
+}
+
 // Stats is a look at the system as it is now.
 func (s *System) Stats() Stats {
 	stats := Stats{
@@ -232,12 +248,7 @@ func (s *System) Stats() Stats {
 // that they do not all come back at once, and waits until they are gone or ctx
 // ends. perSecond <= 0 closes them all at once.
 func (s *System) CloseAll(ctx context.Context, perSecond int) error {
-	s.directoryMu.RLock()
-	all := make([]*Connection, 0, len(s.directory))
-	for _, c := range s.directory {
-		all = append(all, c)
-	}
-	s.directoryMu.RUnlock()
+	all := s.everybody()
 	if err := closePaced(ctx, all, perSecond); err != nil {
 		return err
 	}
