@@ -62,6 +62,7 @@ type response struct {
 
 	control *http.ResponseController
 	timeout time.Duration
+	counter *counter
 
 	mu    sync.Mutex // guards all below
 	phase responsePhase
@@ -75,8 +76,10 @@ const (
 	answered                // the handler has returned, it must not be touched
 )
 
-func newResponse(w http.ResponseWriter, o *Options) *response {
-	return &response{ResponseWriter: w, control: http.NewResponseController(w), timeout: o.SendTimeout}
+func (s *Server) newResponse(w http.ResponseWriter) *response {
+	return &response{
+		ResponseWriter: w, control: http.NewResponseController(w), timeout: s.options.SendTimeout, counter: &s.traffic.sums[s.traffic.place()],
+	}
 }
 
 // keepAlive lifts the deadline of the HTTP server for reading a request: when
@@ -97,7 +100,9 @@ func (w *response) send(p []byte) error {
 		if err := w.writeBefore(time.Now().Add(w.timeout)); err != nil {
 			return err
 		}
-		if _, err := w.Write(piece); err != nil { //nolint:gosec // no client takes it for HTML
+		n, err := w.Write(piece) //nolint:gosec // no client takes it for HTML
+		w.counter.sent.Add(int64(n))
+		if err != nil {
 			return err
 		}
 		if p = p[len(piece):]; len(p) == 0 {

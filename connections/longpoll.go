@@ -18,7 +18,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	p, ok := c.current().(*polls)
-	answer := newResponse(w, &s.options)
+	answer := s.newResponse(w)
 	switch {
 	case first && ok: // it is answered at once, and marks the beginning
 		s.begin(r, c)

@@ -41,7 +41,7 @@ func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, by caller) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), sendLimit)
 	defer cancel()
-	answer := newResponse(w, &s.options)
+	answer := s.newResponse(w)
 	s.taken(answer, r, s.bring(ctx, answer, r, in))
 }
 
@@ -68,7 +68,7 @@ const maxEarly = 4 << 10
 func (s *Server) serveEarly(w http.ResponseWriter, r *http.Request, by caller) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.SendTimeout)
 	defer cancel()
-	answer := newResponse(w, &s.options)
+	answer := s.newResponse(w)
 	if r.ContentLength > maxEarly {
 		s.taken(answer, r, errUnattached)
 		return
@@ -160,7 +160,9 @@ func (s *Server) readBody(ctx context.Context, w *response, body io.Reader, p []
 	}
 	w.readBefore(deadline)
 	defer w.keepAlive()
-	return body.Read(p)
+	n, err := body.Read(p)
+	w.counter.received.Add(int64(n))
+	return n, err
 }
 
 // unreadable is the refusal of a body that could not be taken.

@@ -36,6 +36,8 @@ type Server struct {
 
 	wg sync.WaitGroup // one per connection
 
+	traffic traffic
+
 	mu       sync.Mutex // guards all below
 	refusing bool
 	lobby    lobby

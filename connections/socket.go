@@ -31,6 +31,7 @@ type socket struct {
 
 	// Writing.
 	binary  bool
+	sum     uint8                 // of the server's traffic
 	try     *attempt              // while one is made
 	attempt func(fd uintptr) bool // one write, made once
 	// draining says that a goroutine is writing. It holds the lock of the
@@ -58,6 +59,7 @@ func (s *socket) receive() ([]byte, error) {
 			s.message = nil
 		}
 		if n > 0 {
+			s.counter().received.Add(int64(n))
 			return (*s.buffer)[:n], nil
 		}
 		if err != nil && err != io.EOF {
@@ -65,6 +67,8 @@ func (s *socket) receive() ([]byte, error) {
 		}
 	}
 }
+
+func (s *socket) counter() *counter { return &s.server.traffic.sums[s.sum] }
 
 // readError undoes what the library makes of a deadline that has passed – an
 // error of its own that is no longer os.ErrDeadlineExceeded – and notes a

@@ -12,7 +12,7 @@ import (
 )
 
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, by caller) {
-	e := newEvents(newResponse(w, &s.options), &s.options)
+	e := newEvents(s.newResponse(w), &s.options)
 	c, _, err := s.admit(r, by, ServerSentEvents, func() pipe { return e })
 	if err != nil {
 		s.refuse(w, err)

@@ -65,7 +65,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn) (*sock
 	}
 	spanStatus(span, http.StatusSwitchingProtocols)
 	taken.muted.on.Store(true)
-	so := &socket{server: s, ws: ws, net: taken.muted.Conn, unread: taken.reader}
+	so := &socket{server: s, sum: s.traffic.place(), ws: ws, net: taken.muted.Conn, unread: taken.reader}
 	taken.muted.reader = so
 	so.prepare()
 	ws.SetPingHandler(c.pong)

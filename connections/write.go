@@ -44,6 +44,7 @@ func (s *socket) TryWrite(p []byte) (int, error) {
 	n := 0
 	if err == nil {
 		n, err = try.n, try.err
+		s.counter().sent.Add(int64(n))
 	}
 	s.try, *try = nil, attempt{}
 	attempts.Put(try)
@@ -66,6 +67,7 @@ func (s *socket) drain(p []byte) error {
 			return err
 		}
 		n, err := s.net.Write(p)
+		s.counter().sent.Add(int64(n))
 		p = p[n:]
 		var timeout net.Error
 		moves := n > 0 && errors.As(err, &timeout) && timeout.Timeout()

@@ -12,7 +12,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"tidings/actors"
@@ -59,7 +58,7 @@ func (s *session) invoke(ctx context.Context, r *request) {
 			s.log().ErrorContext(ctx, "method failed", slog.String("method", r.Target), slog.Any("error", err))
 		}
 	}
-	s.hub.o.Observer.Invoked(s.hub.o.Name, methodName(method), errorType, time.Since(began))
+	s.hub.o.Observer.Invoked(ctx, s.hub.o.Name, methodName(method), errorType, time.Since(began))
 }
 
 // streamEnd is a failure of a stream that had begun; one that the client has
@@ -172,50 +171,6 @@ func methodName(m *method) string {
 		return other
 	}
 	return m.name
-}
-
-// span is one per invocation: a trace of its own, linked to the request that
-// made the connection and to what the client says it was doing. A client is
-// not trusted to be the parent.
-func (s *session) span(ctx context.Context, method *method, m *protocol.Invocation) (context.Context, trace.Span) { //nolint:ireturn // the API's type
-	name := methodName(method)
-	full := s.hub.o.Service + "/" + name
-	links := []trace.Link{{SpanContext: s.conn.ConnectSpan()}}
-	if m.Headers["traceparent"] != "" {
-		client := propagation.TraceContext{}.Extract(context.WithoutCancel(ctx), propagation.MapCarrier(m.Headers))
-		links = append(links, trace.Link{SpanContext: trace.SpanContextFromContext(client)})
-	}
-	ctx, span := s.hub.tracer.Start(ctx, full, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithLinks(links...))
-	if span.IsRecording() {
-		span.SetAttributes(
-			attribute.String("rpc.system.name", "signalr"),
-			attribute.String("rpc.method", full),
-			// What .NET emits, for tools made for it.
-			attribute.String("rpc.system", "signalr"),
-			attribute.String("rpc.service", s.hub.o.Service),
-			attribute.String("notify.hub", s.hub.o.Name),
-			attribute.String("notify.connection.id", s.conn.ID()),
-		)
-		if method == nil {
-			span.SetAttributes(attribute.String("rpc.method_original", m.Target))
-		}
-	}
-	return ctx, span
-}
-
-// traceParent is the W3C context of what is going on, or empty.
-func traceParent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier["traceparent"]
-}
-
-// traceHeaders tell a client what it is a part of.
-func traceHeaders(traceParent string) protocol.Headers {
-	if traceParent == "" {
-		return nil
-	}
-	return protocol.Headers{"traceparent": traceParent}
 }
 
 // onConnected runs the handler inside its filters.

@@ -40,6 +40,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+	"golang.org/x/sync/errgroup"
 
 	"tidings/actors"
 	"tidings/connections"
@@ -105,6 +106,12 @@ type Options struct {
 	ReconnectBytes int64
 	// Protocols are the encodings spoken, "json" and "messagepack". Default both.
 	Protocols []string
+	// ClientContext says what the trace of a client is to spans of its calls.
+	// Default LinkContext.
+	ClientContext ClientContext
+	// NewNamesOnly leaves out of the spans of calls what the conventions of
+	// OpenTelemetry no longer have, and .NET still does: rpc.system and rpc.service.
+	NewNamesOnly bool
 	// DetailedErrors tells clients the text of every error: for development.
 	DetailedErrors bool
 	// CloseOnAuthExpiration ends a connection when its token does.
@@ -138,16 +145,30 @@ type Backplane interface {
 	PublishLive(m notifications.Live) error
 }
 
-// Observer counts invocations. It must not block.
+// Observer counts what clients do. It must not block.
 type Observer interface {
-	// Invoked is called when a completion has been queued. method is "_OTHER"
-	// for one that does not exist; errorType is empty after a success.
-	Invoked(hub, method, errorType string, took time.Duration)
+	// Joined is called when a connection has its place among those that are
+	// delivered to; took is from when its transport was there.
+	Joined(transport string, took time.Duration)
+	// Invoked is called when a completion has been queued, with the span of the
+	// call in ctx. method is "_OTHER" for one that does not exist; errorType is
+	// empty after a success.
+	Invoked(ctx context.Context, hub, method, errorType string, took time.Duration)
+	// Acknowledged is called when a client has acknowledged more than before; took
+	// is from when the log stored the newest of these events, or, if the client
+	// came later, from when it did.
+	Acknowledged(took time.Duration)
+	// Due is called when acknowledgements have come, or should have: so many are
+	// due, of which so many have not come within [AckBudget].
+	Due(due, late int)
 }
 
 type silent struct{}
 
-func (silent) Invoked(string, string, string, time.Duration) {}
+func (silent) Joined(string, time.Duration)                                   {}
+func (silent) Invoked(context.Context, string, string, string, time.Duration) {}
+func (silent) Acknowledged(time.Duration)                                     {}
+func (silent) Due(int, int)                                                   {}
 
 // openingPerCore is how many connections join at the same moment, for each core.
 // In a storm the others wait for that, instead of for a processor: else what is
@@ -172,9 +193,11 @@ type Hub struct {
 	tracer    trace.Tracer
 	questions atomic.Uint64 // asked of clients
 	opening   gate
+	received  atomic.Int64 // messages of clients
 
 	mu       sync.Mutex // guards all below
 	sessions map[string]*session
+	acking   map[*session]struct{}          // those that have acknowledged something
 	shaking  map[*connections.Conn]struct{} // that have not joined yet
 }
 
@@ -186,7 +209,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		o: o, methods: make(map[string]*method, len(o.Methods)), tracer: o.TracerProvider.Tracer("tidings/hub"),
-		sessions: make(map[string]*session), shaking: make(map[*connections.Conn]struct{}),
+		sessions: make(map[string]*session), acking: make(map[*session]struct{}), shaking: make(map[*connections.Conn]struct{}),
 		opening: make(gate, openingPerCore*runtime.GOMAXPROCS(0)),
 	}
 	for _, codec := range []protocol.Codec{protocol.JSON(), protocol.MessagePack()} {
@@ -242,6 +265,7 @@ func (o Options) withDefaults() Options {
 	o.ParallelInvocations = cmp.Or(max(o.ParallelInvocations, 0), 1)
 	o.MaxStreams = cmp.Or(max(o.MaxStreams, 0), 500)
 	o.StreamBuffer = cmp.Or(max(o.StreamBuffer, 0), 10)
+	o.ClientContext = cmp.Or(o.ClientContext, LinkContext)
 	o.AnswerTimeout = cmp.Or(max(o.AnswerTimeout, 0), defaultAnswerTimeout)
 	if len(o.Protocols) == 0 {
 		o.Protocols = []string{protocol.JSON().Name(), protocol.MessagePack().Name()}
@@ -263,7 +287,15 @@ func (o Options) withDefaults() Options {
 func (h *Hub) Name() string { return h.o.Name }
 
 // Run keeps the hub going until ctx ends; connections that are left end then.
-func (h *Hub) Run(ctx context.Context) error { return h.system.Run(ctx) }
+func (h *Hub) Run(ctx context.Context) error {
+	if h.o.Durable == nil {
+		return h.system.Run(ctx)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.system.Run(ctx) })
+	group.Go(func() error { return h.awaitAcks(ctx) })
+	return group.Wait()
+}
 
 // Deliver hands the next stretch of the log to the connections it concerns.
 func (h *Hub) Deliver(ctx context.Context, b notifications.Batch) error {
@@ -303,6 +335,9 @@ func (h *Hub) Sent(connectionID string) (notifications.Position, bool) {
 	}
 	return c.Position(), true
 }
+
+// Received counts the messages that clients have sent, pings among them.
+func (h *Hub) Received() int64 { return h.received.Load() }
 
 // Stats is a look at the hub, for gauges.
 func (h *Hub) Stats() actors.Stats { return h.system.Stats() }
@@ -348,4 +383,5 @@ func (h *Hub) strike(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s.conn.ID())
+	delete(h.acking, s)
 }

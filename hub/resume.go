@@ -23,6 +23,7 @@ type resumption struct {
 	mu     sync.Mutex             // guards all below
 	device *notifications.Device  // nil without a name
 	acked  notifications.Position // by this connection
+	duty   duty
 }
 
 // opening is what matters until delivery begins.
@@ -57,7 +58,7 @@ func (h *Hub) resumption(ctx context.Context, conn *connections.Conn) (*resumpti
 	if r.opening.state, err = h.enter(ctx, conn.Principal(), r.name); err != nil {
 		return nil, unavailable(err)
 	}
-	r.opening.start = request.Resolve(reader, h.o.Name, r.memberships(conn.Principal()), known)
+	r.opening.start = request.Resolve(reader, h.o.Name, r.memberships(r.opening.state, conn.Principal()), known)
 	r.after = r.opening.start.After
 	if r.name != "" {
 		// From now on the device has a place, even if it never says a word.
@@ -116,9 +117,9 @@ func (h *Hub) enter(ctx context.Context, who roles.Principal, device string) (*n
 	return &s, err
 }
 
-// memberships are those of a connection that begins.
-func (r *resumption) memberships(who roles.Principal) []notifications.Membership {
-	state := r.opening.state
+// memberships are those of a connection whose user has that state; groups that it
+// has joined without a device are not known here.
+func (r *resumption) memberships(state *notifications.State, who roles.Principal) []notifications.Membership {
 	all := state.Memberships(who.UserID, state.Effective(who.Roles, who.IssuedAt), time.Now())
 	for name, since := range r.groups() {
 		all = append(all, notifications.Membership{Recipient: notifications.ToGroup(name), Since: since})
@@ -196,9 +197,7 @@ func (s *session) ack(text string) error {
 
 // advance moves the cursor of the device on.
 func (s *session) advance(cursor notifications.Cursor) {
-	s.resume.mu.Lock()
-	s.resume.acked = max(s.resume.acked, cursor.Position)
-	s.resume.mu.Unlock()
+	s.noteAck(cursor.Position)
 	s.change(func(d *notifications.Device) {
 		if cursor.Epoch != d.Cursor.Epoch || cursor.Position > d.Cursor.Position {
 			d.Cursor, d.AckedAt = cursor, time.Now().UTC().Truncate(time.Millisecond)

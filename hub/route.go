@@ -31,6 +31,7 @@ func (s *session) route(ctx context.Context) error {
 		if err != nil || !ok {
 			return err
 		}
+		s.hub.received.Add(1)
 		// The message refers to its record and may outlive the buffer.
 		m, err := s.codec.Decode(bytes.Clone(record))
 		if err != nil {

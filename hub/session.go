@@ -65,10 +65,12 @@ func (h *Hub) ServeConn(ctx context.Context, conn *connections.Conn) {
 func (s *session) open(ctx context.Context) error {
 	s.hub.shakes(s.conn)
 	defer s.hub.shaken(s.conn)
+	came := time.Now()
 	if err := s.join(ctx); err != nil {
 		s.refuse(ctx, err)
 		return err
 	}
+	s.hub.o.Observer.Joined(s.conn.Transport(), time.Since(came))
 	// What takes a deadline from this context leaves something in it: it is made
 	// when nearly all of that is over.
 	s.ctx, s.cancel = context.WithCancel(ctx)
@@ -215,7 +217,7 @@ func (s *session) hangUp(ctx context.Context, reason string, m *protocol.Close) 
 // its leave in order, but because the server had ended the connection.
 func endedByServer(reason string) error {
 	switch reason {
-	case "", actors.ReasonNormal, actors.ReasonShutdown, actors.ReasonAuthExpired:
+	case "", actors.ReasonNormal, actors.ReasonShutdown, actors.ReasonAuthExpired, actors.ReasonOperator:
 		return nil
 	}
 	return fmt.Errorf("%w: %s", errClosedByServer, reason)

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,18 +30,34 @@ const (
 	clientParent = "00-" + clientTrace + "-" + clientSpan + "-01"
 )
 
-// counted is an observer of invocations.
+// counted is an observer of connections and invocations.
 type counted struct {
-	mu    sync.Mutex // guards lines
-	lines []string
+	mu     sync.Mutex // guards all below
+	lines  []string
+	traces []string // of the spans of the lines
+	joined []string
+}
+
+// Joined implements hub.Observer.
+func (c *counted) Joined(transport string, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joined = append(c.joined, fmt.Sprint(transport, " ", took))
 }
 
 // Invoked implements hub.Observer.
-func (c *counted) Invoked(name, method, errorType string, _ time.Duration) {
+func (c *counted) Invoked(ctx context.Context, name, method, errorType string, _ time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lines = append(c.lines, strings.TrimSpace(name+" "+method+" "+errorType))
+	c.traces = append(c.traces, trace.SpanContextFromContext(ctx).TraceID().String())
 }
+
+// Acknowledged implements hub.Observer.
+func (*counted) Acknowledged(time.Duration) {}
+
+// Due implements hub.Observer.
+func (*counted) Due(int, int) {}
 
 // watched is a hub that is served in a bubble, and what is seen of it.
 type watched struct {
@@ -52,14 +69,20 @@ type watched struct {
 
 func watch(t *testing.T) watched {
 	t.Helper()
+	return watchWith(t, hub.Options{})
+}
+
+// watchWith is watch with other options for traces.
+func watchWith(t *testing.T, o hub.Options) watched {
+	t.Helper()
 	policy, err := roles.ParsePolicy([]byte("hubs: {chat: {Secret: [admin]}}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := watched{spans: tracetest.NewInMemoryExporter(), seen: &counted{}}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(w.spans))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(w.spans), sdktrace.WithSampler(sdktrace.AlwaysSample()))
 	h := newHub(t, hub.Options{
-		Service: "ChatHub", Policy: policy, TracerProvider: provider, Observer: w.seen,
+		Service: "ChatHub", Policy: policy, TracerProvider: provider, Observer: w.seen, ClientContext: o.ClientContext, NewNamesOnly: o.NewNamesOnly,
 		Methods: hub.Methods{
 			"Echo":   func(_ *hub.Context, s string) string { return s },
 			"Told":   func(*hub.Context) error { return hub.Error{Text: "told"} },
@@ -144,6 +167,9 @@ func TestInvocationSpans(t *testing.T) {
 				if got, want := fmt.Sprint(s.seen.lines), strings.TrimSpace("chat "+test.method+" "+test.problem); got != "["+want+"]" {
 					t.Errorf("observed: got %s, want %s", got, want)
 				}
+				if got := span.SpanContext.TraceID().String(); s.seen.traces[0] != got {
+					t.Errorf("observed with trace %s, want that of the span, %s", s.seen.traces[0], got)
+				}
 			})
 		})
 	}
@@ -189,6 +215,113 @@ func TestInvocationSpanOfAClientsTrace(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the traceparent of a client is to the span of its call: by default a link,
+// and a parent only where the hub says so, for callers who may emit to others or
+// manage. Whether it says that it is sampled, and its tracestate, count nowhere.
+func TestClientContext(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		context hub.ClientContext
+		roles   []string
+		want    string
+	}{
+		{"by default", "", []string{"admin"}, "link"},
+		{"link", hub.LinkContext, []string{"admin"}, "link"},
+		{"parent, and the caller may manage", hub.ParentContext, []string{"admin"}, "parent"},
+		{"parent, and the caller may emit to others", hub.ParentContext, []string{"emitter"}, "parent"},
+		{"parent, and the caller is anybody", hub.ParentContext, []string{"clerk"}, "link"},
+		{"ignore", hub.IgnoreContext, []string{"admin"}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := watchWith(t, hub.Options{ClientContext: test.context})
+				ann := s.Connect("ann", "", test.roles...)
+				synctest.Wait()
+				s.spans.Reset()
+				ann.Send(record(map[string]any{
+					"type": 1, "invocationId": "1", "target": "Trace", "arguments": []any{},
+					"headers": map[string]string{"traceparent": clientParent, "tracestate": "a=b"},
+				}))
+				settle(ann)
+				span, got := s.spans.GetSpans()[0], ""
+				clients := []trace.SpanContext{span.Parent}
+				for _, l := range span.Links {
+					clients = append(clients, l.SpanContext)
+				}
+				for i, c := range clients {
+					if c.TraceID().String() != clientTrace || c.SpanID().String() != clientSpan {
+						continue
+					}
+					got += map[bool]string{true: "parent", false: "link"}[i == 0]
+					if c.IsSampled() || c.TraceState().Len() > 0 {
+						t.Errorf("the client is believed: %+v", c)
+					}
+				}
+				if got != test.want || (got == "parent") != (span.SpanContext.TraceID().String() == clientTrace) {
+					t.Errorf("the client is %q in trace %v, want %q", got, span.SpanContext.TraceID(), test.want)
+				}
+				if marked := strings.Contains(attributes(span), "notify.client.parent=true"); marked != (test.want == "parent") {
+					t.Errorf("attributes: got %s", attributes(span))
+				}
+			})
+		})
+	}
+}
+
+// A hub without a policy lets everybody do everything, also be a parent.
+func TestClientContextWithoutAPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spans := tracetest.NewInMemoryExporter()
+		h := newHub(t, hub.Options{
+			ClientContext: hub.ParentContext, TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans), sdktrace.WithSampler(sdktrace.AlwaysSample())),
+			Methods: hub.Methods{"Nothing": func(*hub.Context) {}},
+		})
+		ann := hubtest.ServePipes(t, h, connections.Options{}).Connect("ann", "")
+		synctest.Wait()
+		spans.Reset()
+		ann.Send(record(map[string]any{"type": 1, "target": "Nothing", "arguments": []any{}, "headers": map[string]string{"traceparent": clientParent}}))
+		synctest.Wait()
+		if got := spans.GetSpans()[0].Parent.TraceID().String(); got != clientTrace {
+			t.Errorf("parent: got %s, want %s", got, clientTrace)
+		}
+	})
+}
+
+// The names that the conventions no longer have can be left out.
+func TestNewNamesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watchWith(t, hub.Options{NewNamesOnly: true})
+		ann := s.Connect("ann", "")
+		synctest.Wait()
+		s.spans.Reset()
+		ann.Send(call("1", "Echo", "x"))
+		settle(ann)
+		want := "notify.connection.id=" + ann.ID + " notify.hub=chat rpc.method=ChatHub/Echo rpc.system.name=signalr"
+		if got := attributes(s.spans.GetSpans()[0]); got != want {
+			t.Errorf("attributes:\n got %s\nwant %s", got, want)
+		}
+	})
+}
+
+// A connection is counted when it is in, with the time it took; one that is refused
+// is not.
+func TestJoinsAreObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watch(t)
+		late := s.MustOpen(hubtest.Token(t, "ann"), "")
+		time.Sleep(2 * time.Second)
+		late.ShakeHands()
+		refused := s.MustOpen(hubtest.Token(t, "bob"), "")
+		refused.Send(`{"protocol":"xml","version":1}`)
+		synctest.Wait()
+		s.seen.mu.Lock()
+		defer s.seen.mu.Unlock()
+		if got := fmt.Sprint(s.seen.joined); got != "[WebSockets 2s]" {
+			t.Errorf("got %s, want one after 2s", got)
+		}
+	})
 }
 
 // What comes and goes is traced as well; a stream that is refused is no

@@ -137,6 +137,16 @@ func (p *Policy) MayEmit(who Principal, kind, key string) bool {
 	return permits(p.emit[kind], who)
 }
 
+// MayEmitToOthers tells whether the caller may emit to anybody but themselves.
+func (p *Policy) MayEmitToOthers(who Principal) bool {
+	for _, allowed := range p.emit {
+		if permits(allowed, who) {
+			return true
+		}
+	}
+	return false
+}
+
 // MayManage tells whether the caller may act for other users: look into their
 // inboxes, set their memberships, explain, export and erase.
 func (p *Policy) MayManage(who Principal) bool { return permits(p.manage, who) }

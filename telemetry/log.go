@@ -9,14 +9,19 @@ import (
 )
 
 // NewLogger writes log lines: text for people ("text") or JSON for machines.
-// A line that belongs to a span says which.
-func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
+// A line that belongs to a span says which. The handlers beside get every line
+// that they want, whatever the level of what is written.
+func NewLogger(w io.Writer, format string, level slog.Level, beside ...slog.Handler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if format == "text" {
 		handler = slog.NewTextHandler(w, options)
 	}
-	return slog.New(traced{handler})
+	handler = traced{handler}
+	if len(beside) > 0 {
+		handler = slog.NewMultiHandler(append([]slog.Handler{handler}, beside...)...)
+	}
+	return slog.New(handler)
 }
 
 // traced adds the ids of the span in the context.

@@ -10,195 +10,175 @@ import (
 )
 
 // Metrics counts. No attribute has values that callers can make up: a method
-// is one that was registered, a reason one of a few.
+// is one that was registered, a route a pattern, a reason one of a few. Its
+// methods are safe for concurrent use and do not wait.
 type Metrics struct {
 	meter metric.Meter
-	ctx   context.Context //nolint:containedctx // the API wants one; measurements carry nothing of their caller
+	ctx   context.Context //nolint:containedctx // the API wants one; what is no latency carries nothing of its caller
 
-	connections metric.Int64UpDownCounter
-	lasted      metric.Float64Histogram
-	refused     metric.Int64Counter
-	calls       metric.Float64Histogram
-	deliveries  metric.Int64Counter
-	bytes       metric.Int64Counter
-	latency     metric.Float64Histogram
-	replayed    metric.Int64Counter
-	replays     metric.Float64Histogram
+	connections        metric.Int64UpDownCounter
+	opens, closes      metric.Int64Counter
+	refused, strangers metric.Int64Counter
+	lasted, joined     metric.Float64Histogram
 
-	outcomes map[outcomeOf]metric.MeasurementOption // made once: each event is measured
+	calls, requests metric.Float64Histogram
+	errors          metric.Int64Counter
+
+	deliveries, bytes   metric.Int64Counter
+	latency             metric.Float64Histogram
+	fanSize, fanLatency metric.Float64Histogram
+	replayed            metric.Int64Counter
+	replays             metric.Float64Histogram
+
+	acknowledged metric.Float64Histogram
+	due, late    metric.Int64Counter
+
+	appends, batches metric.Float64Histogram
+
+	outcomes  map[outcomeOf]metric.MeasurementOption // made once: each event is measured
+	latencies Histogram
+	totals    totals
 }
 
-// outcomeOf is what a delivery is counted by; the outcome is empty where it
-// does not matter.
-type outcomeOf struct{ kind, outcome string }
-
-func (o outcomeOf) option() metric.MeasurementOption { //nolint:ireturn // the API says so
-	attributes := []attribute.KeyValue{attribute.String("target.kind", o.kind)}
-	if o.outcome != "" {
-		attributes = append(attributes, attribute.String("outcome", o.outcome))
-	}
-	return metric.WithAttributeSet(attribute.NewSet(attributes...))
-}
-
-func outcomes() map[outcomeOf]metric.MeasurementOption {
-	all := make(map[outcomeOf]metric.MeasurementOption)
-	for _, kind := range []string{"user", "role", "group", "everyone"} {
-		for _, outcome := range []string{"", "expired", "offline", "sent", "deferred", "muted"} {
-			o := outcomeOf{kind, outcome}
-			all[o] = o.option()
-		}
-	}
-	return all
-}
-
-func (m *Metrics) counted(kind, outcome string) metric.MeasurementOption { //nolint:ireturn // likewise
-	o := outcomeOf{kind, outcome}
-	if known, ok := m.outcomes[o]; ok {
-		return known
-	}
-	return o.option()
-}
-
-// seconds are the bounds of short times, and long those of connections, which
-// may last for days.
+// The bounds of histograms: seconds of short times, of requests (as the HTTP
+// conventions have them) and of connections, which may last for days; and numbers
+// of connections.
 func seconds() []float64 {
 	return []float64{.001, .0025, .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+}
+
+func requestSeconds() []float64 {
+	return []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 }
 
 func long() []float64 {
 	return []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300, 1800, 7200, 28800, 86400}
 }
 
+// patient are seconds that a person may need.
+func patient() []float64 {
+	return []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 86400}
+}
+
+func audiences() []float64 {
+	return []float64{0, 1, 2, 5, 10, 100, 1000, 10_000, 100_000}
+}
+
 func newMetrics(ctx context.Context, meter metric.Meter) (*Metrics, error) {
 	m := &Metrics{meter: meter, ctx: context.WithoutCancel(ctx), outcomes: outcomes()}
-	var errs [9]error
-	m.connections, errs[0] = meter.Int64UpDownCounter("signalr.server.active_connections", metric.WithUnit("{connection}"), metric.WithDescription("Connections that are open."))
-	m.lasted, errs[1] = meter.Float64Histogram("signalr.server.connection.duration", metric.WithUnit("s"), metric.WithDescription("How long connections lasted."), metric.WithExplicitBucketBoundaries(long()...))
-	m.refused, errs[2] = meter.Int64Counter("notify.connection.refused", metric.WithUnit("{request}"), metric.WithDescription("Requests to a hub that were answered with an error."))
-	m.calls, errs[3] = meter.Float64Histogram("rpc.server.call.duration", metric.WithUnit("s"), metric.WithDescription("How long hub invocations took."), metric.WithExplicitBucketBoundaries(seconds()...))
-	m.deliveries, errs[4] = meter.Int64Counter("notify.delivery.messages", metric.WithUnit("{message}"), metric.WithDescription("Events handed to connections, by what became of them."))
-	m.bytes, errs[5] = meter.Int64Counter("notify.delivery.bytes", metric.WithUnit("By"), metric.WithDescription("Bytes of events handed to connections."))
-	m.latency, errs[6] = meter.Float64Histogram("notify.delivery.latency", metric.WithUnit("s"), metric.WithDescription("From the log's acknowledgement to the last socket of the node."), metric.WithExplicitBucketBoundaries(seconds()...))
-	m.replayed, errs[7] = meter.Int64Counter("notify.replay.messages", metric.WithUnit("{message}"), metric.WithDescription("Events read back for connections that missed them."))
-	m.replays, errs[8] = meter.Float64Histogram("notify.replay.duration", metric.WithUnit("s"), metric.WithDescription("How long connections took to catch up."), metric.WithExplicitBucketBoundaries(seconds()...))
-	if err := errors.Join(errs[:]...); err != nil {
+	with := &maker{meter: meter}
+	m.makeDoors(with)
+	m.makeEvents(with)
+	if err := errors.Join(with.errs...); err != nil {
 		return nil, err
 	}
 	m.connections.Add(ctx, 0, metric.WithAttributes(transport("WebSockets"))) // 0 is a figure, too
+	m.due.Add(ctx, 0)
+	m.late.Add(ctx, 0)
 	return m, nil
 }
 
-// transport is the OpenTelemetry name of a SignalR transport.
-func transport(name string) attribute.KeyValue {
-	switch name {
-	case "WebSockets":
-		name = "web_sockets"
-	case "ServerSentEvents":
-		name = "server_sent_events"
-	case "LongPolling":
-		name = "long_polling"
-	}
-	return attribute.String("signalr.transport", name)
+// makeDoors makes what counts connections, invocations and requests.
+func (m *Metrics) makeDoors(with *maker) {
+	var err error
+	m.connections, err = m.meter.Int64UpDownCounter("signalr.server.active_connections", metric.WithUnit("{connection}"), metric.WithDescription("Connections that are open."))
+	with.errs = append(with.errs, err)
+	m.lasted = with.histogram("signalr.server.connection.duration", "s", "How long connections lasted.", long())
+	m.opens = with.counter("notify.connection.opens", "{connection}", "Connections that were opened.")
+	m.closes = with.counter("notify.connection.closes", "{connection}", "Connections that have ended, by the reason.")
+	m.refused = with.counter("notify.connection.refused", "{request}", "Requests to a hub that were answered with an error.")
+	m.strangers = with.counter("notify.auth.failures", "{request}", "Tokens that were refused, by the reason.")
+	m.joined = with.histogram("notify.handshake.duration", "s", "From the transport to a place among those who are delivered to.", seconds())
+	m.calls = with.histogram("rpc.server.call.duration", "s", "How long hub invocations took.", seconds())
+	m.requests = with.histogram("http.server.request.duration", "s", "How long HTTP requests took, but for those of hubs.", requestSeconds())
+	m.errors = with.counter("notify.errors", "{error}", "What went wrong, by whose fault it was.")
 }
 
-// status is the OpenTelemetry name of the reason a connection ended for.
-func status(reason string) attribute.KeyValue {
-	switch reason {
-	case "normal":
-		reason = "normal_closure"
-	case "shutdown":
-		reason = "app_shutdown"
-	}
-	return attribute.String("signalr.connection.status", reason)
+// makeEvents makes what counts events on their way.
+func (m *Metrics) makeEvents(with *maker) {
+	m.deliveries = with.counter("notify.delivery.messages", "{message}", "Events handed to connections, by what became of them.")
+	m.bytes = with.counter("notify.delivery.bytes", "By", "Bytes of events handed to connections.")
+	m.latency = with.histogram("notify.delivery.latency", "s", "From the log's acknowledgement to the last socket of the node.", seconds())
+	m.fanSize = with.histogram("notify.fanout.size", "{connection}", "Connections of this node that an event was for.", audiences())
+	m.fanLatency = with.histogram("notify.fanout.duration", "s", "From taking an event from the log to the last socket of the node.", seconds())
+	m.replayed = with.counter("notify.replay.messages", "{message}", "Events read back for connections that missed them.")
+	m.replays = with.histogram("notify.replay.duration", "s", "How long connections took to catch up.", seconds())
+	m.acknowledged = with.histogram("notify.ack.latency", "s", "From the log, or from the connection where that came later, to the acknowledgement of the client.", patient())
+	m.due = with.counter("notify.ack.due", "{acknowledgement}", "Acknowledgements that have come or should have.")
+	m.late = with.counter("notify.ack.late", "{acknowledgement}", "Those that have not come in time.")
+	m.appends = with.histogram("messaging.client.operation.duration", "s", "How long appending to the log took.", seconds())
+	m.batches = with.histogram("messaging.process.duration", "s", "How long the follower took to hand on what it had read in one go.", seconds())
 }
 
-// Opened implements connections.Observer.
-func (m *Metrics) Opened(name string) {
-	m.connections.Add(m.ctx, 1, metric.WithAttributes(transport(name)))
+// maker makes instruments, and keeps what goes wrong.
+type maker struct {
+	meter metric.Meter
+	errs  []error
 }
 
-// Closed implements connections.Observer.
-func (m *Metrics) Closed(name, reason string, lasted time.Duration) {
-	m.connections.Add(m.ctx, -1, metric.WithAttributes(transport(name)))
-	m.lasted.Record(m.ctx, lasted.Seconds(), metric.WithAttributes(transport(name), status(reason)))
+func (m *maker) counter(name, unit, description string) metric.Int64Counter { //nolint:ireturn // the API says so
+	c, err := m.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.errs = append(m.errs, err)
+	return c
 }
 
-// Refused implements connections.Observer.
-func (m *Metrics) Refused(code int) {
-	m.refused.Add(m.ctx, 1, metric.WithAttributes(attribute.Int("http.response.status_code", code)))
+func (m *maker) histogram(name, unit, description string, bounds []float64) metric.Float64Histogram { //nolint:ireturn // likewise
+	h, err := m.meter.Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
+	m.errs = append(m.errs, err)
+	return h
 }
 
-// Invoked implements hub.Observer.
-func (m *Metrics) Invoked(hub, method, errorType string, took time.Duration) {
-	attributes := []attribute.KeyValue{attribute.String("rpc.system.name", "signalr"), attribute.String("rpc.method", hub+"/"+method)}
-	if errorType != "" {
-		attributes = append(attributes, attribute.String("error.type", errorType))
-	}
-	m.calls.Record(m.ctx, took.Seconds(), metric.WithAttributes(attributes...))
+// reasonOf is the attribute that says why.
+func reasonOf(reason string) attribute.KeyValue { return attribute.String("reason", reason) }
+
+// fault says whose fault something is: what the caller could have done better, or
+// what somebody who runs nodes must mend.
+type fault string
+
+const (
+	ofUser   fault = "user"
+	ofSystem fault = "system"
+)
+
+// blame counts an error.
+func (m *Metrics) blame(whose fault, reason string) {
+	m.errors.Add(m.ctx, 1, metric.WithAttributes(attribute.String("class", string(whose)), reasonOf(reason)))
 }
 
-// Delivery is what became of one event on this node.
-type Delivery struct {
-	// Kind is that of the recipient.
-	Kind string
-	// Sent, Deferred and Muted count connections, Bytes what they were sent.
-	Sent, Deferred, Muted, Bytes int
-	Expired                      bool
-	// Latency is from the log's acknowledgement to the last socket.
-	Latency time.Duration
-}
-
-// Delivered counts one event.
-func (m *Metrics) Delivered(d Delivery) {
-	count := func(outcome string, n int) {
-		if n > 0 {
-			m.deliveries.Add(m.ctx, int64(n), m.counted(d.Kind, outcome))
-		}
-	}
-	switch {
-	case d.Expired:
-		count("expired", 1)
-	case d.Sent+d.Deferred+d.Muted == 0:
-		count("offline", 1)
-	default:
-		count("sent", d.Sent)
-		count("deferred", d.Deferred)
-		count("muted", d.Muted)
-		m.bytes.Add(m.ctx, int64(d.Bytes), m.counted(d.Kind, ""))
-		m.latency.Record(m.ctx, max(d.Latency, 0).Seconds(), m.counted(d.Kind, ""))
+// The attributes of what is done with the log (OpenTelemetry, "Messaging
+// metrics"). The destination is a template: subjects hold the ids of users.
+func logAttributes(operation string) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("messaging.system", "nats"),
+		attribute.String("messaging.operation.name", operation),
+		attribute.String("messaging.destination.template", "tidings.log.{hub}.{kind}.{key}"),
 	}
 }
 
-// Replayed counts one connection that has caught up.
-func (m *Metrics) Replayed(events int, trigger string, took time.Duration) {
-	attributes := metric.WithAttributes(attribute.String("trigger", trigger))
-	m.replayed.Add(m.ctx, int64(events), attributes)
-	m.replays.Record(m.ctx, took.Seconds(), attributes)
+// SentAttributes are those of the figure messaging.client.sent.messages;
+// errorType is empty for what went well.
+func SentAttributes(errorType string) []attribute.KeyValue {
+	return withError(logAttributes("publish"), errorType)
 }
 
-// Figure is a number that is read when somebody looks.
-type Figure struct {
-	Name, Unit, Description string
-	// Counts says that the number only grows.
-	Counts bool
-	Read   func() int64
-}
+// ConsumedAttributes are those of the figure
+// messaging.client.consumed.messages.
+func ConsumedAttributes() []attribute.KeyValue { return logAttributes("receive") }
 
-// Watch registers figures.
-func (m *Metrics) Watch(figures ...Figure) error {
-	var errs []error
-	for _, f := range figures {
-		read := metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(f.Read())
-			return nil
-		})
-		var err error
-		if f.Counts {
-			_, err = m.meter.Int64ObservableCounter(f.Name, metric.WithUnit(f.Unit), metric.WithDescription(f.Description), read)
-		} else {
-			_, err = m.meter.Int64ObservableGauge(f.Name, metric.WithUnit(f.Unit), metric.WithDescription(f.Description), read)
-		}
-		errs = append(errs, err)
+func withError(attributes []attribute.KeyValue, errorType string) []attribute.KeyValue {
+	if errorType == "" {
+		return attributes
 	}
-	return errors.Join(errs...)
+	return append(attributes, attribute.String("error.type", errorType))
+}
+
+// Appended counts one append of an event or of several; errorType is empty
+// after a success. A sampled span in ctx becomes an example of its duration.
+func (m *Metrics) Appended(ctx context.Context, errorType string, took time.Duration) {
+	m.appends.Record(ctx, took.Seconds(), metric.WithAttributes(withError(logAttributes("publish"), errorType)...))
+}
+
+// Followed counts one batch that the follower has handed on.
+func (m *Metrics) Followed(took time.Duration) {
+	m.batches.Record(m.ctx, took.Seconds(), metric.WithAttributes(logAttributes("process")...))
 }

@@ -191,6 +191,8 @@ type TraceQuery struct {
 	// Text is a part of the name of a span, whatever its case, or the value of
 	// one of its attributes.
 	Text string
+	// Attributes are those that the span has, with one of these values each.
+	Attributes map[string][]string
 	// Service made the span.
 	Service string
 	// Failed spans only, and Least is how long they took at least.
@@ -203,7 +205,19 @@ type TraceQuery struct {
 const maxTraces = 200
 
 func (q TraceQuery) wants(s *span) bool {
-	return (!q.Failed || s.failed) && s.duration() >= q.Least && (q.Service == "" || s.service == q.Service) && q.mentions(s)
+	return (!q.Failed || s.failed) && s.duration() >= q.Least && (q.Service == "" || s.service == q.Service) && q.mentions(s) && s.has(q.Attributes)
+}
+
+// has tells whether a span has all attributes, with one of the values of each.
+func (s *span) has(attributes map[string][]string) bool {
+	for key, values := range attributes {
+		if !slices.ContainsFunc(s.attributes, func(a attribute.KeyValue) bool {
+			return string(a.Key) == key && slices.Contains(values, a.Value.String())
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func (q TraceQuery) mentions(s *span) bool {
@@ -298,6 +312,31 @@ type Span struct {
 type Link struct {
 	TraceID string `json:"traceId"`
 	ID      string `json:"spanId"`
+}
+
+// Found is a span with the trace it is of.
+type Found struct {
+	TraceID string `json:"traceId"`
+
+	Span
+}
+
+// Find returns spans for which all that is set in the query is true, the newest
+// first, each once.
+func (s *Spans) Find(q TraceQuery) []Found {
+	limit := min(cmp.Or(q.Limit, maxTraces), maxTraces)
+	seen := make(map[trace.SpanID]bool)
+	found := []Found{}
+	for _, of := range s.all() {
+		if len(found) == limit {
+			break
+		}
+		if !seen[of.id] && q.wants(of) {
+			seen[of.id] = true
+			found = append(found, Found{of.trace.String(), of.shown()})
+		}
+	}
+	return found
 }
 
 // ErrTraceID says that something is no trace id.

@@ -31,6 +31,11 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
+// attributeSets bounds the sets of attributes of one metric, beyond which all others
+// are counted as one. No metric has as many: it is a net below the rule that no
+// attribute is chosen by a caller.
+const attributeSets = 512
+
 // spanQueue is how many ended spans may wait for export; the default of 2048
 // overflows in bursts of deliveries.
 const spanQueue = 8192
@@ -45,6 +50,7 @@ type Telemetry struct {
 	Metrics *Metrics
 
 	registry *prometheus.Registry
+	exported bool // spans are
 	closers  []func(context.Context) error
 }
 
@@ -87,9 +93,10 @@ func exports(signal string, getenv func(string) string) (protocol string, on boo
 }
 
 func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource, o Options) error {
-	sampler := sdktrace.ParentBased(sdktrace.NeverSample())
+	sampler := sdktrace.NeverSample() // for export; also what emitters have sampled
 	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(about)}
 	protocol, exported := exports("TRACES", o.Getenv)
+	t.exported = exported
 	if exported {
 		wanted, err := samplerOf(o.Getenv)
 		if err != nil {
@@ -102,10 +109,11 @@ func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource, o
 		sampler = wanted
 		options = append(options, sdktrace.WithBatcher(exporter, sdktrace.WithMaxQueueSize(spanQueue)))
 	}
+	sampler = unswayed{sampler}
 	if o.SpanBytes > 0 {
 		t.Spans = NewSpans(o.SpanBytes)
 		options = append(options, sdktrace.WithSpanProcessor(t.Spans))
-		sampler = recording{sampler}
+		sampler = &recording{exported: sampler}
 	}
 	if !exported && t.Spans == nil {
 		return nil
@@ -128,7 +136,10 @@ func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource, 
 	if err != nil {
 		return err
 	}
-	options := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithReader(scrape)}
+	options := []sdkmetric.Option{
+		sdkmetric.WithResource(about), sdkmetric.WithReader(scrape),
+		sdkmetric.WithCardinalityLimit(attributeSets), sdkmetric.WithExemplarFilter(t.exemplary),
+	}
 	if protocol, on := exports("METRICS", getenv); on {
 		var exporter sdkmetric.Exporter
 		if protocol == "grpc" {
@@ -150,7 +161,15 @@ func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource, 
 	return err
 }
 
-// Handler serves the metrics to Prometheus.
+// exemplary tells whether the span in ctx may be an example of a measurement: one
+// that is exported, or, where none are, one that is kept in memory.
+func (t *Telemetry) exemplary(ctx context.Context) bool {
+	span := trace.SpanFromContext(ctx)
+	return span.SpanContext().IsSampled() || !t.exported && span.IsRecording()
+}
+
+// Handler serves the metrics to Prometheus. To who asks for OpenMetrics it gives
+// traces as examples of latencies.
 func (t *Telemetry) Handler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

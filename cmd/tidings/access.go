@@ -61,7 +61,11 @@ func attempt(r *http.Request) string {
 var errNoOperator = errors.New("the token names nobody who may manage (see the policy)")
 
 func (n *node) operator(r *http.Request) (roles.Principal, error) {
-	token, err := roles.HeaderToken(r)
+	read := roles.HeaderToken
+	if strings.HasPrefix(r.URL.Path, consoleHubPath) {
+		read = roles.BearerToken // browsers cannot set headers for its transports
+	}
+	token, err := read(r)
 	if err != nil {
 		return roles.Principal{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/metrics"
 	"slices"
 	"time"
@@ -38,9 +39,8 @@ const demoTTL = time.Hour
 // points at it is refused.
 func (n *node) developmentPages(mux *http.ServeMux) {
 	mux.Handle("/", web.Handler())
-	mux.Handle("GET /dev/users", local(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, demoUsers())
-	})))
+	mux.Handle("GET /dev/users", local(http.HandlerFunc(n.listDemoUsers)))
+	mux.Handle("GET /dev/trace/{id}", local(http.HandlerFunc(n.showDemoTrace)))
 	mux.Handle("POST /dev/token", local(http.HandlerFunc(n.demoToken)))
 }
 
@@ -52,6 +52,16 @@ func local(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (*node) listDemoUsers(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, demoUsers())
+}
+
+// showDemoTrace leads from an alert to the console.
+func (n *node) showDemoTrace(w http.ResponseWriter, r *http.Request) {
+	to := url.URL{Scheme: "http", Host: n.operators.socket.Addr().String(), Path: consolePath, Fragment: "/trace/" + r.PathValue("id")}
+	http.Redirect(w, r, to.String(), http.StatusFound)
 }
 
 func (n *node) demoToken(w http.ResponseWriter, r *http.Request) {
@@ -89,6 +99,7 @@ func (n *node) banner(ctx context.Context, nats string) {
 	show("  DEVELOPMENT MODE. The secret is in a file and the pages hand out tokens: NOT FOR PRODUCTION.")
 	show("")
 	show("  demo page   %s/", base)
+	show("  console     http://%s/console/", n.operators.socket.Addr())
 	show("  metrics     http://%s/metrics", n.operators.socket.Addr())
 	if nats != off {
 		show("  NATS        nats pub tidings.log.notifications.user.ann '{\"title\":\"Hello\"}' -s nats://%s", nats)

@@ -141,7 +141,8 @@ func TestDocumentedMetricsAreScraped(t *testing.T) {
 	ann := node.connect(t, "/hubs/notifications", node.token(t, "ann"))
 	node.live(t)
 	ann.invoke("SendToSelf", "x")
-	ann.alert()
+	n, _ := ann.alert()
+	ann.invoke("Ack", n.Cursor)
 	get(t, "http://"+node.http+"/hubs/notifications") // refused
 	_ = ann.socket.Close()
 	var scraped string
@@ -152,11 +153,11 @@ func TestDocumentedMetricsAreScraped(t *testing.T) {
 	documented := map[string]string{}
 	for _, row := range table(after(t, document(t, "docs/guides/running.md"), "<!-- metrics -->")) {
 		documented[row[1]] = row[2]
-		if strings.ReplaceAll(row[0], ".", "_") != strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(row[1], "_total"), "_seconds"), "_bytes") && row[0] != "notify.delivery.bytes" {
+		if name := strings.ReplaceAll(row[0], ".", "_"); !slices.Contains([]string{"", "_total", "_seconds", "_seconds_total", "_bytes", "_ratio"}, strings.TrimPrefix(row[1], name)) {
 			t.Errorf("%s is not %s", row[0], row[1])
 		}
 	}
-	for _, found := range regexp.MustCompile(`(?m)^# TYPE ((?:signalr|rpc|notify)_\S+) (\S+)$`).FindAllStringSubmatch(scraped, -1) {
+	for _, found := range regexp.MustCompile(`(?m)^# TYPE ((?:signalr|rpc|http|messaging|process|notify)_\S+) (\S+)$`).FindAllStringSubmatch(scraped, -1) {
 		if documented[found[1]] != found[2] {
 			t.Errorf("%s is a %s, documented: %q", found[1], found[2], documented[found[1]])
 		}

@@ -72,7 +72,8 @@ func (n *node) stop(ctx context.Context) error {
 		requests <- n.public.http.Shutdown(early)
 	}()
 	errs = append(errs, n.sendAway(early), <-requests)
-	errs = append(errs, n.halt(early, "collector", "memory", "log", "live messages", "schedules", "states", "notification hub", "analytics hub", "cursors", "visits", "audit"))
+	errs = append(errs, n.halt(early, "collector", "memory", "log", "live messages"), n.sendOperatorsAway(early))
+	errs = append(errs, n.halt(early, "console", "schedules", "states", "notification hub", "analytics hub", "cursors", "visits", "audit"))
 	if n.nats != nil {
 		errs = append(errs, n.nats.Close(early))
 	}
@@ -113,4 +114,14 @@ func (n *node) sendAway(ctx context.Context) error {
 		errs = append(errs, door.Shutdown(waves))
 	}
 	return errors.Join(errs...)
+}
+
+// sendOperatorsAway closes the connections of the console, which has shown how
+// the others went.
+func (n *node) sendOperatorsAway(ctx context.Context) error {
+	if n.console == nil || n.operatorsDoor == nil {
+		return nil
+	}
+	n.operatorsDoor.Refuse()
+	return errors.Join(n.console.CloseAll(ctx, 0), n.operatorsDoor.Shutdown(ctx))
 }

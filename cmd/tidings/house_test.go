@@ -23,6 +23,7 @@ var below = map[string][]string{
 	"persistence":   {"notifications", "proto"},
 	"hub":           {"actors", "connections", "hub/protocol", "notifications", "roles"},
 	"rest":          {"notifications", "roles"},
+	"console":       {"actors", "hub", "notifications", "persistence", "roles", "telemetry"},
 }
 
 // owners are the rooms that alone import a heavy dependency, so that replacing

@@ -23,7 +23,19 @@ func (n *node) opsHandler() http.Handler {
 	inside.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	inside.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	n.tracePaths(inside)
-	mux.Handle("/", n.operatorsOnly(inside))
+	n.consoleDoor(inside)
+	inside.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, consolePath, http.StatusFound)
+			return
+		}
+		http.NotFound(w, r)
+	})
+	n.consolePages(mux)
+	guarded := n.operatorsOnly(inside)
+	mux.Handle(consoleHubPath, guarded)
+	mux.Handle(consoleHubPath+"/", guarded)
+	mux.Handle("/", guarded)
 	return mux
 }
 

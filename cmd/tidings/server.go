@@ -8,11 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"tidings/connections"
+	"tidings/console"
 	"tidings/hub"
 	"tidings/notifications"
 	"tidings/persistence"
@@ -38,9 +38,14 @@ func (c serveCommand) Run(ctx context.Context, env environment) error {
 // stand here and ended in reverse (see drain.go).
 type node struct {
 	s         settings
+	name      string // among other nodes
+	started   time.Time
 	env       environment
 	logger    *slog.Logger
+	lines     *telemetry.Lines
 	telemetry *telemetry.Telemetry
+
+	processors telemetry.Processors // for its load
 
 	embedded *persistence.Server // nil with an outside NATS
 	nats     *persistence.NATS
@@ -61,7 +66,9 @@ type node struct {
 
 	notifications *hub.Notifications
 	analytics     *hub.Analytics
+	console       *console.Console
 	doors         []*connections.Server
+	operatorsDoor *connections.Server
 
 	public, operators listener
 
@@ -79,12 +86,13 @@ type listener struct {
 
 // serve runs a node until ctx ends, then drains it.
 func serve(ctx context.Context, s settings, env environment) error {
-	n := &node{s: s, env: env, failed: make(chan error, 1)}
+	n := &node{s: s, name: nodeName(), started: time.Now(), env: env, failed: make(chan error, 1)}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return err
 	}
-	n.logger = telemetry.NewLogger(env.Stderr, s.LogFormat, level)
+	n.lines = telemetry.NewLines(telemetry.DefaultLineBytes)
+	n.logger = telemetry.NewLogger(env.Stderr, s.LogFormat, level, n.lines)
 	err := n.start(ctx)
 	if err == nil {
 		err = n.wait(ctx)
@@ -102,7 +110,7 @@ func serve(ctx context.Context, s settings, env environment) error {
 // top. What has been made when it fails is ended by stop.
 func (n *node) start(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		n.startTelemetry, n.startNATS, n.openLog, n.loadIdentity, n.makeHubs, n.listen, n.watch,
+		n.startTelemetry, n.startNATS, n.openLog, n.loadIdentity, n.makeHubs, n.makeConsole, n.listen, n.watch,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -113,6 +121,7 @@ func (n *node) start(ctx context.Context) error {
 	n.launch(ctx, "cursors", n.cursors.Run)
 	n.launch(ctx, "notification hub", n.notifications.Run)
 	n.launch(ctx, "analytics hub", n.analytics.Run)
+	n.launch(ctx, "console", n.console.Run)
 	n.launch(ctx, "states", n.followStates)
 	n.launch(ctx, "schedules", n.schedules.Run)
 	n.launch(ctx, "live messages", n.followLive)
@@ -232,44 +241,39 @@ func (n *node) loadIdentity(ctx context.Context) (err error) {
 		}
 		issuers = []roles.Issuer{{Secret: n.secret}}
 	}
-	n.verifier, err = roles.NewVerifier(ctx, roles.Options{
+	keys, err := roles.NewVerifier(ctx, roles.Options{
 		Issuers: issuers, Leeway: n.s.AuthLeeway,
 		Identity: roles.IdentityProvider{User: n.s.AuthUserClaim, Roles: n.s.AuthRoleClaims},
 	})
+	n.verifier = countedVerifier{keys, n.telemetry.Metrics}
 	return err
 }
 
 func (n *node) makeHubs(context.Context) (err error) {
 	n.commands = notifications.NewCommands(notifications.CommandsOptions{
-		Log: n.log, Policy: n.policy, Limits: n.s.limits(), Catalogue: n.log, Schedules: n.schedules, Rates: n.s.rates(), Audit: n.audit,
+		Log: timedLog{n.log, n.telemetry.Metrics}, Policy: n.policy, Limits: n.s.limits(), Catalogue: n.log, Schedules: n.schedules, Rates: n.s.rates(), Audit: n.audit,
 	})
 	n.inboxes = notifications.NewInboxes(notifications.InboxesOptions{Log: n.log, States: n.states, Policy: n.policy, Audit: n.audit})
-	n.archives = notifications.NewArchives(notifications.ArchivesOptions{
-		Inboxes: n.inboxes, Devices: n.cursors, Visits: n.visits, Schedules: n.schedules, Records: records{n.audit, n.log}, Open: n.open, Eraser: n.log,
-	})
+	n.archives = n.archivesOf(n.inboxes)
 	options := hub.Options{
 		Policy: n.policy, Backplane: n.log,
 		KeepAlive: n.s.KeepAlive, ClientTimeout: n.s.ClientTimeout, HandshakeTimeout: n.s.HandshakeTimeout,
 		MaxMessage: int(n.s.MaxMessage), CloseOnAuthExpiration: true, ReconnectBuffer: int(n.s.ReconnectBuffer),
+		ClientContext: hub.ClientContext(n.s.ClientContext), NewNamesOnly: telemetry.NewNamesOnly(n.env.getenv),
 		Logger: n.logger, TracerProvider: n.telemetry.Tracer, Observer: n.telemetry.Metrics, Deliveries: n.observer(),
 	}
 	if n.analytics, err = hub.NewAnalytics(options, n.s.MetricInterval); err != nil { //nolint:contextcheck // its methods have the context of their call
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	options.Durable = &hub.Durable{
-		Reader: n.log, Devices: n.cursors, Inboxes: n.inboxes, Visits: n.visits, Node: host + "/" + strconv.Itoa(os.Getpid()),
-	}
+	options.Durable = &hub.Durable{Reader: n.log, Devices: n.cursors, Inboxes: n.inboxes, Visits: n.visits, Node: n.name}
 	n.notifications, err = hub.NewNotifications(options, n.commands) //nolint:contextcheck // its methods have the context of their call
 	return err
 }
 
-// follow hands the log on until ctx ends.
-func (n *node) follow(ctx context.Context) error {
-	return n.log.Follow(ctx, n.notifications.Deliver)
+func (n *node) archivesOf(inboxes *notifications.Inboxes) *notifications.Archives {
+	return notifications.NewArchives(notifications.ArchivesOptions{
+		Inboxes: inboxes, Devices: n.cursors, Visits: n.visits, Schedules: n.schedules, Records: records{n.audit, n.log}, Open: n.open, Eraser: n.log,
+	})
 }
 
 // followLive hands on what is not stored.
@@ -303,8 +307,8 @@ func (n *node) listen(ctx context.Context) error {
 		addr    string
 		handler http.Handler
 	}{
-		{&n.operators, "ops", n.s.Ops, n.opsHandler()},
-		{&n.public, "http", n.s.HTTP, n.whenReady(n.publicHandler())}, //nolint:contextcheck // handlers have that of their request
+		{&n.operators, "ops", n.s.Ops, n.telemetry.Metrics.Requests(n.opsHandler(), consoleHubPath)},
+		{&n.public, "http", n.s.HTTP, n.telemetry.Metrics.Requests(n.whenReady(n.publicHandler()), "/hubs")}, //nolint:contextcheck // handlers have that of their request
 	} {
 		var config net.ListenConfig
 		socket, err := config.Listen(ctx, "tcp", l.addr)

@@ -24,7 +24,7 @@ type settings struct {
 	File string `name:"config" placeholder:"FILE" help:"Configuration file (YAML)."`
 
 	HTTP string `name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where browsers and emitters connect. Default ${default}." group:"Listeners"`
-	Ops  string `name:"ops" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Where operators connect: /livez, /readyz, /startupz, /metrics, /debug/pprof. Off this machine all but the probes asks for the token of somebody who may manage. Default ${default}." group:"Listeners"`
+	Ops  string `name:"ops" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Where operators connect: /livez, /readyz, /startupz, /console/, /metrics, /debug/pprof. Off this machine all but the probes asks for the token of somebody who may manage. Default ${default}." group:"Listeners"`
 	Dev  bool   `name:"dev" help:"Development: makes a signing secret, serves the demo page, lets pages of localhost in, prints tokens. Never for production." group:"Listeners"`
 
 	Data string `name:"data" default:"data" placeholder:"DIR" help:"Where the embedded NATS server keeps the log. Default ${default}." group:"Log"`
@@ -80,9 +80,11 @@ type settings struct {
 	MetricInterval    time.Duration `name:"metric-interval" default:"100ms" help:"Least time between two values of one metric of the analytics hub." group:"Connections"`
 	DrainTimeout      time.Duration `name:"drain-timeout" default:"30s" help:"How long a node that is told to stop may take." group:"Connections"`
 
-	SpanBytes size   `name:"span-bytes" default:"0" help:"Memory for the newest spans, which operators see without a collector, such as 16MiB. 0 = none are kept, but in development 16MiB." group:"Telemetry"`
-	LogLevel  string `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"The least that is logged: debug, info, warn or error." group:"Telemetry"`
-	LogFormat string `name:"log-format" enum:",json,text" default:"" help:"json or text. Default json, in development text." group:"Telemetry"`
+	SpanBytes     size   `name:"span-bytes" default:"16MiB" help:"Memory for the newest spans, which operators see without a collector; of a node that makes more than 5,000 a second some traces are kept. 0 = none." group:"Telemetry"`
+	TraceLink     string `name:"trace-link" placeholder:"URL" help:"Where another tool shows a trace, with {trace_id}, such as http://localhost:16686/trace/{trace_id}: the console links to it." group:"Telemetry"`
+	ClientContext string `name:"client-context" enum:"link,parent,ignore" default:"link" help:"What the traceparent that a client sends with a call is to the span of the call: link, parent (for callers who may manage or emit to others; the rest is linked) or ignore. Whether the client says it is sampled is never looked at." group:"Telemetry"`
+	LogLevel      string `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"The least that is logged: debug, info, warn or error." group:"Telemetry"`
+	LogFormat     string `name:"log-format" enum:",json,text" default:"" help:"json or text. Default json, in development text." group:"Telemetry"`
 }
 
 // off turns a listener off that has a default in development.
@@ -101,9 +103,6 @@ func (s settings) withDefaults() settings {
 		if s.Dev {
 			s.LogFormat = "text"
 		}
-	}
-	if s.SpanBytes == 0 && s.Dev {
-		s.SpanBytes = 16 << 20
 	}
 	if s.NATSListen == "" && s.Dev && s.NATS == "" {
 		s.NATSListen = "127.0.0.1:4222"
