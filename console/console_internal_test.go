@@ -153,6 +153,34 @@ func TestTraceOfAnEvent(t *testing.T) {
 	}
 }
 
+func TestAuditLeavesOutWhatBuriesTheRest(t *testing.T) {
+	record := func(action string) notifications.AuditRecord {
+		return notifications.AuditRecord{Action: action, By: "root", User: "ann", ID: "e1"}
+	}
+	for _, test := range []struct {
+		q    AuditQuestion
+		want string
+	}{
+		{AuditQuestion{}, "erased"},
+		{AuditQuestion{Looks: true}, "looked erased"},
+		{AuditQuestion{User: "ann"}, "emitted erased"},
+		{AuditQuestion{User: "root", Looks: true}, "emitted looked erased"},
+		{AuditQuestion{ID: "e1"}, "emitted erased"},
+		{AuditQuestion{ID: "e"}, ""},
+		{AuditQuestion{User: "bob"}, ""},
+	} {
+		var got []string
+		for _, action := range []string{notifications.AuditEmitted, notifications.AuditLooked, notifications.AuditErased} {
+			if test.q.wants(record(action)) {
+				got = append(got, action)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%+v: got %v, want %s", test.q, got, test.want)
+		}
+	}
+}
+
 func TestTextOfBytes(t *testing.T) {
 	for data, want := range map[string]string{"<b>": "<b>", "\xff\x00": "/wA="} {
 		if got, binary := text([]byte(data)); got != want || binary != (got != data) {

@@ -219,10 +219,24 @@ func (c *Console) explain(h *hub.Context, q ExplainQuestion) (Explained, error) 
 }
 
 // AuditQuestion asks for what was done by or to a user, or about an id. Without
-// either, what was merely emitted is left out: the log says that.
+// either, what was merely emitted is left out: the log says that. Looks at users
+// are left out unless they are asked for: every look at one adds to them.
 type AuditQuestion struct {
 	User, ID string
+	Looks    bool
 	Limit    int
+}
+
+func (q AuditQuestion) wants(r notifications.AuditRecord) bool {
+	switch {
+	case q.User != "" && r.User != q.User && r.By != q.User, q.ID != "" && r.ID != q.ID:
+		return false
+	case r.Action == notifications.AuditLooked:
+		return q.Looks
+	case r.Action == notifications.AuditEmitted:
+		return q.User != "" || q.ID != ""
+	}
+	return true
 }
 
 // AuditList holds records, the newest first.
@@ -231,10 +245,7 @@ type AuditList struct {
 }
 
 func (c *Console) audit(h *hub.Context, q AuditQuestion) (AuditList, error) {
-	records, err := c.o.Audit.Newest(h.Context(), limit(q.Limit), func(r notifications.AuditRecord) bool {
-		return (q.User == "" || r.User == q.User || r.By == q.User) && (q.ID == "" || r.ID == q.ID) &&
-			(q.User != "" || q.ID != "" || r.Action != notifications.AuditEmitted)
-	})
+	records, err := c.o.Audit.Newest(h.Context(), limit(q.Limit), q.wants)
 	if err != nil {
 		return AuditList{}, err
 	}

@@ -1,5 +1,5 @@
-// Package web is the browser side of Tidings: the demo page, bundled by `make`
-// and embedded into the program.
+// Package web is the browser side of Tidings: the demo page and the console,
+// bundled by `make` and embedded into the program.
 package web
 
 import (
@@ -29,17 +29,28 @@ const (
 	askAgain = "no-cache"
 )
 
-// Handler serves the pages of this build. One without them says so.
-func Handler() http.Handler {
-	files, err := fs.Sub(dist, "dist")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
-	return Serve(files)
+// Handler serves the demo page of this build. A build without pages says so.
+func Handler() http.Handler { return Serve(folder("dist")) }
+
+// Console serves the console of this build below /console/. A build without
+// pages says so.
+func Console() http.Handler {
+	mux := http.NewServeMux() // leads /console to /console/
+	mux.Handle("/console/", http.StripPrefix("/console", Serve(folder("dist/console"))))
+	return mux
 }
 
-// Serve serves the pages in files: index.html and its bundles, each with a
-// packed form (.gz) beside it that is sent to whoever takes it.
+func folder(name string) fs.FS {
+	files, err := fs.Sub(dist, name)
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return files
+}
+
+// Serve serves the page in files: index.html and its bundles, each with a
+// packed form (.gz) beside it that is sent to whoever takes it. Folders within
+// are pages of their own, and not served.
 func Serve(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
@@ -74,7 +85,7 @@ func serve(w http.ResponseWriter, r *http.Request, files fs.FS, name string) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(notBuilt)) // the caller may be gone
 		return
-	case err != nil || kind == "":
+	case err != nil || kind == "" || strings.Contains(name, "/"):
 		http.Error(w, "There is nothing at this path.", http.StatusNotFound)
 		return
 	}

@@ -54,6 +54,9 @@ func TestFilesAreServedWithTheirKindAndAge(t *testing.T) {
 		{"/.gitkeep", "", 404, "", "", "", ""},
 		{"/secret/notes.txt", "", 404, "", "", "", ""},
 		{"/secret", "", 404, "", "", "", ""},
+		{"/secret/", "", 404, "", "", "", ""},
+		{"/secret/index.html", "", 404, "", "", "", ""},
+		{"/secret/demo-00000.css", "", 404, "", "", "", ""},
 		{"/nothing", "", 404, "", "", "", ""},
 	} {
 		t.Run(c.path+" "+c.encoding, func(t *testing.T) {
@@ -133,5 +136,39 @@ func TestHandlerServesThisBuild(t *testing.T) {
 	}
 	if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
 		t.Errorf("Content-Type: got %q", got)
+	}
+}
+
+func TestConsoleLiesBelowItsPath(t *testing.T) {
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		web.Console().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	page := get("/console/")
+	if page.Code != http.StatusOK && page.Code != http.StatusServiceUnavailable {
+		t.Errorf("got %d", page.Code)
+	}
+	if got := page.Header().Get("Content-Security-Policy"); !strings.Contains(got, "require-trusted-types-for 'script'") {
+		t.Errorf("policy: got %q", got)
+	}
+	if page.Code == http.StatusOK && !strings.Contains(page.Body.String(), "./console-") {
+		t.Errorf("got %q", page.Body)
+	}
+	if w := get("/console"); w.Code/100 != 3 || w.Header().Get("Location") != "/console/" {
+		t.Errorf("without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	for _, path := range []string{"/", "/index.html", "/console/console/", "/console/nothing.js"} {
+		if w := get(path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: got %d", path, w.Code)
+		}
+	}
+}
+
+func TestDemoDoesNotServeTheConsole(t *testing.T) {
+	w := httptest.NewRecorder()
+	web.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/console/index.html", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("got %d", w.Code)
 	}
 }

@@ -24,6 +24,7 @@ export function makeItem(item, acts) {
   const data = part("data").querySelector("pre");
   data.textContent = item.data;
   data.setAttribute("aria-label", `Data of ${clip(item.title)}`);
+  showTrace(part("trace"), item);
   part("read").addEventListener("click", () => acts.mark(unread(item) ? "read" : "unread", item));
   part("archive").addEventListener("click", () => acts.mark(item.state === "archived" ? "unarchived" : "archived", item));
   part("mute").addEventListener("click", () => acts.mute(item, element));
@@ -61,6 +62,15 @@ export function showTime(element, item) {
   time.dateTime = new Date(item.createdAt).toISOString();
   time.title = date(item.createdAt);
   time.textContent = ago(item.createdAt);
+}
+
+/** The way of an alert to the console, where its trace is; the server knows where that is. */
+function showTrace(element, item) {
+  element.hidden = !item.trace;
+  if (!item.trace) return;
+  element.href = `/dev/trace/${item.trace}`;
+  element.title = "Trace";
+  element.setAttribute("aria-label", `Trace: ${clip(item.title)} (opens the console in a new tab)`);
 }
 
 function showBody(body, unfold, text) {
