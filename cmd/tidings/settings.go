@@ -80,7 +80,7 @@ type settings struct {
 	MetricInterval    time.Duration `name:"metric-interval" default:"100ms" help:"Least time between two values of one metric of the analytics hub." group:"Connections"`
 	DrainTimeout      time.Duration `name:"drain-timeout" default:"30s" help:"How long a node that is told to stop may take." group:"Connections"`
 
-	SpanBytes     size   `name:"span-bytes" default:"16MiB" help:"Memory for the newest spans, which operators see without a collector; of a node that makes more than 5,000 a second some traces are kept. 0 = none." group:"Telemetry"`
+	SpanBytes     size   `name:"span-bytes" default:"16MiB" help:"Memory for the newest spans, which operators see without a collector; of a node that makes more than 1,000 a second some traces are kept. 0 = none." group:"Telemetry"`
 	TraceLink     string `name:"trace-link" placeholder:"URL" help:"Where another tool shows a trace, with {trace_id}, such as http://localhost:16686/trace/{trace_id}: the console links to it." group:"Telemetry"`
 	ClientContext string `name:"client-context" enum:"link,parent,ignore" default:"link" help:"What the traceparent that a client sends with a call is to the span of the call: link, parent (for callers who may manage or emit to others; the rest is linked) or ignore. Whether the client says it is sampled is never looked at." group:"Telemetry"`
 	LogLevel      string `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"The least that is logged: debug, info, warn or error." group:"Telemetry"`
