@@ -5,6 +5,7 @@ BUF       := $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
 VULN      := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 30s
 CUTS      ?= 500
+COLLECTOR := deploy/observability/collector
 
 .DEFAULT_GOAL := help
 
@@ -19,7 +20,7 @@ web/node_modules: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
-web/dist/index.html: web/node_modules web/build.mjs $(wildcard web/demo/*)
+web/dist/index.html: web/node_modules web/build.mjs web/licences.mjs $(wildcard web/demo/* web/console/* web/console/*/*)
 	cd web && npm run --silent build
 
 .PHONY: build
@@ -36,11 +37,12 @@ test: lint race conformance e2e ## Everything: linters, Go tests, the contract, 
 .PHONY: long
 long: CUTS = 1000
 long: test fuzz peers ## Everything, and what takes long: more cuts, every fuzz target, the peers of the benchmarks.
+	cd $(COLLECTOR) && $(GO) vet ./... && $(GO) mod verify
 	cd cmd/tidingsbench/peers && $(GO) vet ./... && $(GO) test ./...
 	cd cmd/tidingsbench/peers/socketio && node --test
 
 .PHONY: race
-race: web postgres promtool ## Go tests, with the race detector.
+race: web postgres promtool collector ## Go tests, with the race detector.
 	$(GO) test -race -shuffle=on ./...
 	$(GO) test -run 'DoesNotAllocate|Churn' ./actors ./hub ./notifications # what the race detector would hide or make too slow
 
@@ -61,6 +63,14 @@ promtool:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } \
 	    || { echo "no promtool: install the package prometheus, or set TIDINGS_NO_PROMTOOL=1" >&2; exit 1; }; }
 
+# The collector that the tests of deploy/observability and of the console run: a
+# module of its own, built with the components of collector.yaml.
+.PHONY: collector
+collector: $(if $(filter 1,$(TIDINGS_NO_COLLECTOR)),,bin/collector) ## Build bin/collector, an OpenTelemetry collector.
+
+bin/collector: $(COLLECTOR)/main.go $(COLLECTOR)/go.mod $(COLLECTOR)/go.sum
+	cd $(COLLECTOR) && CGO_ENABLED=0 $(GO) build -gcflags "all=-N -l" -ldflags "-s -w" -o ../../../$@ . # not optimized: that takes longer than all its runs
+
 .PHONY: conformance-program
 conformance-program:
 	$(GO) build -o bin/conformance ./docs/examples/conformance
@@ -70,7 +80,7 @@ conformance: web/node_modules conformance-program ## The contract of SignalR, ov
 	cd web && CONFORMANCE_CUTS=$(CUTS) node --test --test-concurrency=1 --test-timeout=600000 conformance/*.test.mjs
 
 .PHONY: e2e
-e2e: build chromium ## The official client and headless Chromium against the real server.
+e2e: build chromium collector ## The official client and headless Chromium against the real server.
 	cd web && node --test --test-concurrency=1 --test-timeout=180000 test/*.test.mjs e2e/*.test.mjs
 
 .PHONY: fuzz

@@ -43,7 +43,7 @@ func exposed(t *testing.T) map[string]bool {
 }
 
 var (
-	metric = regexp.MustCompile(`\b(?:notify|signalr|rpc|go|instance)[a-z0-9_]*(?::[a-z0-9_:]+)?`)
+	metric = regexp.MustCompile(`\b(?:notify|signalr|rpc|http|messaging|process|go|instance)[a-z0-9_]*(?::[a-z0-9_:]+)?`)
 	labels = regexp.MustCompile(`\{[^}]*\}|(?:by|on) \([^)]*\)`)
 )
 
@@ -168,5 +168,21 @@ func TestPromtool(t *testing.T) {
 		if out, err := exec.CommandContext(t.Context(), "promtool", args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
+	}
+}
+
+// A collector itself accepts the configuration.
+func TestCollectorAcceptsIt(t *testing.T) {
+	if os.Getenv("TIDINGS_NO_COLLECTOR") == "1" {
+		t.Skip("TIDINGS_NO_COLLECTOR is set")
+	}
+	command := exec.CommandContext(t.Context(), "../../bin/collector", "validate", "--config", "collector.yaml")
+	command.Env = append(os.Environ(), "TIDINGS_OPS=https://node-1.example:9090", "TIDINGS_TOKEN=x.y.z")
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("make collector builds it. validate: %v\n%s", err, out)
+	}
+	if strings.Contains(strings.ToLower(string(out)), "deprecat") {
+		t.Errorf("it will not accept it for long: %s", out)
 	}
 }

@@ -15,7 +15,7 @@ const FLAGS = [
 /** How long anything on the page may take. */
 const WITHIN = 15_000;
 
-const launch = () => chromium.launch({
+export const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: FLAGS,
 });
@@ -69,13 +69,20 @@ export function stage() {
 
 /**
  * A person at a browser of their own. complaints collects what must not
- * happen: violations of the content security policy, errors of scripts, errors
- * on the console.
+ * happen in any of its pages, those that links open too: violations of the
+ * content security policy, errors of scripts, errors on the console, dialogs
+ * of the browser.
  */
-async function person(browser, server, options = {}) {
+export async function person(browser, server, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   context.setDefaultTimeout(WITHIN);
   const complaints = [];
+  context.on("weberror", (error) => complaints.push(`error: ${error.error().message}`));
+  context.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()} ${message.location().url}`));
+  context.on("dialog", (dialog) => {
+    complaints.push(`dialog: ${dialog.message()}`);
+    return dialog.dismiss();
+  });
   await context.exposeBinding("complain", (_, text) => complaints.push(text));
   await context.addInitScript(() => {
     window.toasted = []; // the titles of all toasts there ever were
@@ -87,8 +94,6 @@ async function person(browser, server, options = {}) {
   });
   const open = async () => {
     const page = await context.newPage();
-    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-    page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()} ${message.location().url}`));
     await page.goto(server.url);
     return new Demo(page, server);
   };
@@ -196,13 +201,18 @@ export class Demo {
     if (isNew !== undefined) await eventually(async () => assert.equal(await this.page.locator("#bell-new").textContent(), isNew));
   }
 
-  async screenshot(name) {
-    mkdirSync(artifacts, { recursive: true });
-    await this.page.screenshot({ path: `${artifacts}${name}.png` });
+  screenshot(name) {
+    return picture(this.page, name);
   }
 }
 
 const artifacts = fileURLToPath(new URL("../../artifacts/", import.meta.url));
+
+/** A picture of a page, to look at: artifacts/NAME.png. */
+export async function picture(page, name, options) {
+  mkdirSync(artifacts, { recursive: true });
+  await page.screenshot({ path: `${artifacts}${name}.png`, ...options });
+}
 
 /** Repeats a check until it passes; its last failure is the test's. */
 export async function eventually(check, within = WITHIN) {

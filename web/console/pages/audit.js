@@ -10,7 +10,7 @@ import "../parts/field.js";
 
 const MOST = 200;
 const FIELDS = [
-  { name: "user", label: "User", hint: "who did it, or about whom" },
+  { name: "user", label: "User", hint: "by, or about" },
   { name: "id", label: "Event id" },
   { name: "looks", label: "With looks at users", type: "checkbox" },
 ];

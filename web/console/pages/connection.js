@@ -49,10 +49,9 @@ class Connection extends Page {
 
   #acts(connection) {
     const { user, traced } = connection;
+    const [does, act] = traced ? ["Stop tracing", untraceUser] : ["Trace", traceUser];
     return html`<div class="tools">
-      ${!user ? nothing : traced
-        ? html`<button class="button" type="button" @click=${() => untraceUser({ user }, this.#look)}>Stop tracing ${user}…</button>`
-        : html`<button class="button" type="button" @click=${() => traceUser({ user }, this.#look)}>Trace ${user}…</button>`}
+      ${user ? html`<button class="button" type="button" @click=${async () => { if (await act({ user }) !== undefined) this.#look(); }}>${does} ${user}…</button>` : nothing}
       <button class="button danger" type="button" @click=${() => close(connection, this.#look)}>Close…</button>
     </div>`;
   }

@@ -10,7 +10,7 @@ import "../parts/pager.js";
 import "../parts/table.js";
 import { bytes, ms, number } from "../parts/time.js";
 import * as told from "../parts/told.js";
-import { traceUser } from "../parts/useracts.js";
+import { traceUser, untraceUser } from "../parts/useracts.js";
 
 const FILTERS = ["user", "role", "group", "text", "transport", "hub"];
 
@@ -65,10 +65,11 @@ class Connections extends Page {
   }
 
   #acts(connection) {
-    const { id, user } = connection;
+    const { id, user, traced } = connection;
+    const [does, act] = traced ? ["Stop tracing", untraceUser] : ["Trace", traceUser];
     return html`
       <button class="button small" type="button" aria-label="Close connection ${id}" @click=${() => close(connection, this.#look)}>Close…</button>
-      ${user ? html`<button class="button small" type="button" aria-label="Trace ${user}" @click=${() => traceUser({ user }, this.#look)}>Trace…</button>` : nothing}`;
+      ${user ? html`<button class="button small" type="button" aria-label="${does} ${user}" @click=${async () => { if (await act({ user }) !== undefined) this.#look(); }}>${does}…</button>` : nothing}`;
   }
 }
 

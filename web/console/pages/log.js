@@ -14,9 +14,9 @@ const PAGE = 100;
 const MOST = 500; // lines kept while it is followed
 
 const FIELDS = [
-  { name: "text", label: "Text or id", hint: "in title, type, source; or an id" },
-  { name: "recipient", label: "Recipient", hint: "user/ann, group/ops, everyone" },
-  { name: "type", label: "Type", hint: "order.shipped or order.*" },
+  { name: "text", label: "Text or id", hint: "title, type, source, id" },
+  { name: "recipient", label: "Recipient", hint: "user/ann, everyone" },
+  { name: "type", label: "Type", hint: "order.*" },
   { name: "emitter", label: "Emitter" },
   { name: "severity", label: "Severity", type: "select", options: [["", "Any"], "info", "success", "warning", "critical"] },
   { name: "hub", label: "Hub", hint: "any" },

@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 2000;
 const MOST = 200;
 
 const FIELDS = [
-  { name: "level", label: "Level, at least", type: "select", options: [["", "Debug"], ["info", "Info"], ["warn", "Warning"], ["error", "Error"]] },
+  { name: "level", label: "Level, at least", type: "select", options: [["", "Any"], ["warn", "Warning"], ["error", "Error"]] },
   { name: "text", label: "Text" },
 ];
 const TONES = { error: "critical", warn: "warning", warning: "warning", info: "info" };

@@ -11,8 +11,8 @@ import "../parts/table.js";
 
 const MOST = 100;
 const FIELDS = [
-  { name: "text", label: "Name or attribute", hint: "part of a name, or a value" },
-  { name: "method", label: "Hub method", hint: "NotificationHub/Ack" },
+  { name: "text", label: "Name or attribute", hint: "of any span" },
+  { name: "method", label: "Hub method", hint: "NotificationHub/…" },
   { name: "user", label: "User" },
   { name: "event", label: "Event id" },
   { name: "service", label: "Service" },

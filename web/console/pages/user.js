@@ -6,7 +6,6 @@ import { link, navigate, Page } from "../base.js";
 import { hub } from "../hub.js";
 import { icon } from "../parts/icon.js";
 import * as person from "../parts/person.js";
-import { when } from "../parts/time.js";
 import * as told from "../parts/told.js";
 import * as acts from "../parts/useracts.js";
 import "../parts/explanation.js";
@@ -101,7 +100,7 @@ class User extends Page {
     return html`
       <div class="head"><h1>${user}</h1>${this.#actions()}</div>
       <div class="stack">
-        ${this.data?.traced ? html`<p>${told.chip("traced", "info")} Every delivery has a span; that ends ${when(this.data.tracedUntil)}. <a href=${link("traces", { user })}>Traces</a></p>` : nothing}
+        ${this.data?.traced ? html`<p>${told.chip("traced", "info")} Every delivery has a span, until ${told.date(this.data.tracedUntil)}. <a href=${link("traces", { user })}>Traces</a></p>` : nothing}
         ${this.#whyCard(user)}
         ${this.state()}
         ${this.data ? this.#kept(this.data) : nothing}

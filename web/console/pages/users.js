@@ -87,7 +87,6 @@ class Users extends Page {
         .columns=${[
           { key: "user", label: "User", render: ({ user }) => told.user(user) },
           { key: "until", label: "Ends", render: ({ until }) => when(until) },
-          { key: "by", label: "By", render: ({ by }) => told.or(by) },
           { key: "traces", label: "", render: ({ user }) => html`<a href=${link("traces", { user })}>traces</a>` },
         ]}></c-table>
     </section>`;
