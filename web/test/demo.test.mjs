@@ -72,9 +72,10 @@ describe("demo page", { timeout: 600_000 }, () => {
     assert.equal(await item.locator(".item-icon").textContent(), "Warning");
     assert.equal(await item.locator("time").textContent(), "just now");
     assert.deepEqual(await item.locator(".chip").allTextContents(), ["Just you", "disk.filling", "from db-2"]);
-    assert.deepEqual(await item.getByRole("link").evaluateAll((links) => links.map((a) => [a.firstChild.data, a.getAttribute("href")])), [
+    assert.deepEqual(await item.locator(".item-links").getByRole("link").evaluateAll((links) => links.map((a) => [a.firstChild.data, a.getAttribute("href")])), [
       ["Open", `${on.server.url}/disks`], ["Handbook", "https://example.com/handbook"],
     ]);
+    assert.match(await item.getByRole("link", { name: "Trace: with all" }).getAttribute("href"), /^\/dev\/trace\/[0-9a-f]{32}$/);
     await item.getByText("Data", { exact: true }).click();
     assert.equal(await item.locator("pre").textContent(), '{\n  "used": 0.91\n}');
 
