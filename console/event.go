@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"tidings/hub"
@@ -51,11 +52,11 @@ func (c *Console) event(h *hub.Context, q EventQuestion) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	payload, err := json.MarshalIndent(&e.Event, "", "  ")
+	payload, err := indented(&e.Event)
 	if err != nil {
 		return Event{}, err
 	}
-	x := Event{Line: c.line(e), Payload: string(payload), TraceID: traceID(e.Event.TraceParent), Deliveries: c.deliveries(e)}
+	x := Event{Line: c.line(e), Payload: payload, TraceID: traceID(e.Event.TraceParent), Deliveries: c.deliveries(e)}
 	if b, held := c.o.Log.Brief(e.Position); held {
 		x.RecalledBy, x.CollapsedBy = b.RecalledBy, b.CollapsedBy
 	}
@@ -67,6 +68,16 @@ func (c *Console) event(h *hub.Context, q EventQuestion) (Event, error) {
 	})
 	x.Audit = append([]notifications.AuditRecord{}, audit...) // never null
 	return x, err
+}
+
+// indented is an event as people read it.
+func indented(e *notifications.Event) (string, error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // it is shown as text
+	encoder.SetIndent("", "  ")
+	err := encoder.Encode(e)
+	return strings.TrimSuffix(text.String(), "\n"), err
 }
 
 func (c *Console) entry(h *hub.Context, q EventQuestion) (*notifications.Entry, error) {

@@ -215,7 +215,7 @@ func (k *keeper) store(ctx context.Context, batch []record) []record {
 // refused tells whether it is of no use to try again.
 func refused(err error) bool {
 	var api *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) ||
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadHeaderMsg) ||
 		errors.As(err, &api) && api.Code >= 400 && api.Code < 500 && api.Code != 429
 }
 

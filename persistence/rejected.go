@@ -64,9 +64,27 @@ func (l *Log) storeRejects(ctx context.Context) {
 	}
 }
 
-// storeReject keeps one message; it is stored once, however often the log is
-// read, because its subject may have no message before it.
+// storeReject keeps one message; true = it is over with it. One that the server
+// does not take as it is – it is too long with what is added, or has headers that
+// cannot be written – is kept without both: its place and the reason are what
+// matters, and the log still has it.
 func (l *Log) storeReject(ctx context.Context, r rejected) bool {
+	err := l.putAside(ctx, r)
+	if refused(err) {
+		r.data, r.header = nil, nil
+		r.reason += " (its payload and headers cannot be kept; the log has them)"
+		err = l.putAside(ctx, r)
+	}
+	if refused(err) {
+		l.counts.rejectedLost.Add(1)
+		l.o.Logger.ErrorContext(ctx, "rejected message cannot be kept", slog.Uint64("position", uint64(r.position)), slog.Any("error", err))
+	}
+	return err == nil || refused(err)
+}
+
+// putAside publishes one message, which is stored once, however often the log is
+// read, because its subject may have no message before it.
+func (l *Log) putAside(ctx context.Context, r rejected) error {
 	msg := nats.NewMsg(fmt.Sprintf("%s%016x.%d", rejectedPrefix, r.epoch, r.position))
 	msg.Data = r.data
 	maps.Copy(msg.Header, r.header)
@@ -84,8 +102,10 @@ func (l *Log) storeReject(ctx context.Context, r rejected) bool {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	_, err := l.nats.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
-	var refused *jetstream.APIError
-	return err == nil || (errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence)
+	if api, is := errors.AsType[*jetstream.APIError](err); is && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return nil // it is there
+	}
+	return err
 }
 
 // claimed is the id that an unreadable message says it has, or empty.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,47 @@ func TestRejectedMessagesCanBeLookedThrough(t *testing.T) {
 	}
 	if _, err := l.RejectedAt(t.Context(), 99); !errors.Is(err, notifications.ErrNotFound) {
 		t.Errorf("none: got %v, want ErrNotFound", err)
+	}
+}
+
+// What cannot be kept as it came does not hold up those behind it.
+func TestRejectedMessagesThatCannotBeWritten(t *testing.T) {
+	l, js := listening(t, persistence.Options{})
+	f := make(follower, 64)
+	defer follow(t, l, f.deliver)()
+	<-l.Ready()
+	subject := persistence.Subject(hub, notifications.ToUser("ann"))
+	socket, err := net.Dial("tcp", strings.TrimPrefix(js.Conn().ConnectedUrl(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	// No client of NATS writes such a name.
+	header := "NATS/1.0\r\nX-<b>\u0007: y\r\n\r\n"
+	if _, err := fmt.Fprintf(socket, "CONNECT {\"headers\":true,\"verbose\":false}\r\nHPUB %s %d %d\r\n%sno JSON\r\nPING\r\n", subject, len(header), len(header)+7, header); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, 1)
+	if _, err := js.Publish(t.Context(), subject, []byte(strings.Repeat("x", int(js.Conn().MaxPayload())-8))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), subject, []byte("no JSON either")); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, 3)
+	var page []persistence.Rejected
+	eventually(t, "all are put aside", func() bool {
+		page, _, err = l.Rejected(t.Context(), 0, 10)
+		return err == nil && len(page) == 3
+	})
+	if string(page[0].Data) != "no JSON either" || page[0].Position != 3 {
+		t.Errorf("the last: got %+v", page[0])
+	}
+	if len(page[1].Data) != 0 || !strings.Contains(page[1].Reason, "cannot be kept") || page[1].Position != 2 {
+		t.Errorf("the long one: got %d bytes, reason %q", len(page[1].Data), page[1].Reason)
+	}
+	if page[2].Position != 1 || page[2].Reason == "" {
+		t.Errorf("the one with a header that cannot be written: got %+v", page[2])
 	}
 }
 

@@ -16,7 +16,7 @@ export const replay = ({ user, hub: of }) => act({
     { name: "until", label: "Until, if not to the end", type: "datetime-local" },
   ],
   async run({ after, since, until, why }) {
-    if (!Number(after) && !since) throw new Error("Say after which position, or since when.");
+    if (!after && !since) throw new Error("Say after which position, or since when.");
     const from = since ? { since: rfc3339(since) } : { after: Number(after) };
     return hub.call("Replay", { user, ...optional({ hub: of, until: until && rfc3339(until) }), ...from, why });
   },
