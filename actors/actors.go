@@ -262,6 +262,9 @@ type Stats struct {
 	Dropped int64
 	// Overflow counts messages that found a bounded mailbox full: a bug.
 	Overflow int64
+	// Fill is how near the fullest queue of a shard, or what is kept for clients
+	// that may come back, is to its bound, 0 to 1.
+	Fill float64
 	// Head is the position every shard has been given.
 	Head notifications.Position
 }

@@ -241,6 +241,11 @@ func (s *System) Stats() Stats {
 		waiting := len(d.slots) + creditsPerShard - len(d.credits)
 		stats.Mailbox = max(stats.Mailbox, int64(waiting))
 	}
+	stats.Fill = min(1, max(
+		float64(stats.Mailbox)/(commandsPerShard+creditsPerShard),
+		float64(stats.Sweeping)/float64(maxRing*len(s.doors)),
+		float64(stats.Kept)/float64(s.options.ReconnectBytes),
+	))
 	return stats
 }
 

@@ -59,8 +59,8 @@ func (m *Metrics) Delivered(ctx context.Context, d Delivery) {
 		m.outcome(&m.totals.expired, d.Kind, "expired", 1)
 		return
 	}
-	size := d.Sent + d.Deferred + d.Muted
-	m.fanSize.Record(ctx, float64(size), m.counted(d.Kind, ""))
+	size, kind := d.Sent+d.Deferred+d.Muted, m.counted(d.Kind, "")
+	m.fanSize.Record(ctx, float64(size), kind)
 	if size == 0 {
 		m.outcome(&m.totals.offline, d.Kind, "offline", 1)
 		return
@@ -69,11 +69,11 @@ func (m *Metrics) Delivered(ctx context.Context, d Delivery) {
 	m.outcome(&m.totals.deferred, d.Kind, "deferred", d.Deferred)
 	m.outcome(&m.totals.muted, d.Kind, "muted", d.Muted)
 	m.totals.sentBytes.Add(int64(d.Bytes))
-	m.bytes.Add(ctx, int64(d.Bytes), m.counted(d.Kind, ""))
+	m.bytes.Add(ctx, int64(d.Bytes), kind)
 	latency := max(d.Latency, 0)
 	m.latencies.Observe(latency)
-	m.latency.Record(ctx, latency.Seconds(), m.counted(d.Kind, ""))
-	m.fanLatency.Record(ctx, max(d.Fanout, 0).Seconds(), m.counted(d.Kind, ""))
+	m.latency.Record(ctx, latency.Seconds(), kind)
+	m.fanLatency.Record(ctx, max(d.Fanout, 0).Seconds(), kind)
 }
 
 func (m *Metrics) outcome(total *atomic.Int64, kind, outcome string, n int) {

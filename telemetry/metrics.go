@@ -35,9 +35,11 @@ type Metrics struct {
 
 	appends, batches metric.Float64Histogram
 
-	outcomes  map[outcomeOf]metric.MeasurementOption // made once: each event is measured
-	latencies Histogram
-	totals    totals
+	// Made once: each event, append and batch is measured.
+	outcomes          map[outcomeOf]metric.MeasurementOption
+	published, handed metric.MeasurementOption
+	latencies         Histogram
+	totals            totals
 }
 
 // The bounds of histograms: seconds of short times, of requests (as the HTTP
@@ -65,7 +67,11 @@ func audiences() []float64 {
 }
 
 func newMetrics(ctx context.Context, meter metric.Meter) (*Metrics, error) {
-	m := &Metrics{meter: meter, ctx: context.WithoutCancel(ctx), outcomes: outcomes()}
+	m := &Metrics{
+		meter: meter, ctx: context.WithoutCancel(ctx), outcomes: outcomes(),
+		published: metric.WithAttributeSet(attribute.NewSet(SentAttributes("")...)),
+		handed:    metric.WithAttributeSet(attribute.NewSet(logAttributes("process")...)),
+	}
 	with := &maker{meter: meter}
 	m.makeDoors(with)
 	m.makeEvents(with)
@@ -175,10 +181,14 @@ func withError(attributes []attribute.KeyValue, errorType string) []attribute.Ke
 // Appended counts one append of an event or of several; errorType is empty
 // after a success. A sampled span in ctx becomes an example of its duration.
 func (m *Metrics) Appended(ctx context.Context, errorType string, took time.Duration) {
-	m.appends.Record(ctx, took.Seconds(), metric.WithAttributes(withError(logAttributes("publish"), errorType)...))
+	what := m.published
+	if errorType != "" {
+		what = metric.WithAttributes(SentAttributes(errorType)...)
+	}
+	m.appends.Record(ctx, took.Seconds(), what)
 }
 
 // Followed counts one batch that the follower has handed on.
 func (m *Metrics) Followed(took time.Duration) {
-	m.batches.Record(m.ctx, took.Seconds(), metric.WithAttributes(logAttributes("process")...))
+	m.batches.Record(m.ctx, took.Seconds(), m.handed)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"runtime"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -181,27 +180,8 @@ func (*node) processFigures() []telemetry.Figure {
 	}
 }
 
-// The bounds of the queues of a shard (docs/house.md): commands and batches of
-// events that wait for it, and messages for everyone that it sweeps; and what a hub
-// keeps for clients that may come back.
-const (
-	mailboxBound = 4096 + 64
-	sweepBound   = 2048
-	keptBound    = 256 << 20
-)
-
 // load is how near the node is to what it can do, 0 to 1: the largest share of its
-// processors, of the longest mailbox, of the messages for everyone on their way and
-// of what is kept for clients that may come back.
+// processors, and of the queues of its hubs (see actors.Stats).
 func (n *node) load() float64 {
-	share := n.processors.Share()
-	for _, s := range []actors.Stats{n.notifications.Stats(), n.analytics.Stats()} {
-		share = max(
-			share,
-			float64(s.Mailbox)/mailboxBound,
-			float64(s.Sweeping)/float64(sweepBound*runtime.GOMAXPROCS(0)),
-			float64(s.Kept)/keptBound,
-		)
-	}
-	return min(share, 1)
+	return max(n.processors.Share(), n.notifications.Stats().Fill, n.analytics.Stats().Fill)
 }

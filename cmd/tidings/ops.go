@@ -24,13 +24,7 @@ func (n *node) opsHandler() http.Handler {
 	inside.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	n.tracePaths(inside)
 	n.consoleDoor(inside)
-	inside.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/" {
-			http.Redirect(w, r, consolePath, http.StatusFound)
-			return
-		}
-		http.NotFound(w, r)
-	})
+	inside.Handle("GET /{$}", http.RedirectHandler(consolePath, http.StatusFound))
 	n.consolePages(mux)
 	guarded := n.operatorsOnly(inside)
 	mux.Handle(consoleHubPath, guarded)
